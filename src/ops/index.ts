@@ -1,0 +1,4 @@
+/** @file `cuttle/ops`: what is known of each operator. */
+export * from './errors.js';
+export * from './record.js';
+export * from './registry.js';

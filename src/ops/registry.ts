@@ -1,0 +1,27 @@
+/** @file The operator table: joins the shape, cost and gradient rules of every family into one record per operator. */
+import { costRules } from './costs.js';
+import { gradientRules } from './gradients/index.js';
+import type { OpRecord } from './record.js';
+import { shapeRules } from './shapes/index.js';
+
+/** Key of a rule table: the operator's name, prefixed `domain:` outside ai.onnx. */
+export function opKey(op: string, domain: string): string {
+  return domain === '' || domain === 'ai.onnx' ? op : `${domain}:${op}`;
+}
+
+/** What is known of an operator. Aspects without a rule are `undefined`; an unknown operator has none at all. */
+export function opRecord(op: string, domain: string): OpRecord {
+  const key = opKey(op, domain);
+  return { op, domain, infer: shapeRules[key], cost: costRules[key], vjp: gradientRules[key] };
+}
+
+/** Every operator with at least one rule, by name. */
+export function knownOps(): readonly OpRecord[] {
+  const keys = new Set([...Object.keys(shapeRules), ...Object.keys(costRules), ...Object.keys(gradientRules)]);
+  return [...keys].sort().map((key) => {
+    const [op, domain] = key.includes(':')
+      ? [key.slice(key.indexOf(':') + 1), key.slice(0, key.indexOf(':'))]
+      : [key, ''];
+    return opRecord(op, domain);
+  });
+}
