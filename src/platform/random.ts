@@ -34,7 +34,7 @@ export function createRandom(seed: number, state?: readonly number[]): Random {
     next: () => next32() / 4294967296,
     int: (n) => Math.floor(random.next() * n),
     normal() {
-      if (!Number.isNaN(spare)) {
+      if (Number.isFinite(spare)) {
         const value = spare!;
         spare = NaN;
         return value;
