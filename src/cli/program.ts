@@ -1,0 +1,76 @@
+/** @file The command: finds the verb, runs it, prints its result, turns errors into one line and an exit code. */
+import { Command, CommanderError } from 'commander';
+import { CuttleError, type ErrorKind } from '../ir/index.js';
+import { interruptSignal } from '../platform/node/process.js';
+import { openConsole, type Console } from './console.js';
+import { register, type Verb } from './verb.js';
+import { verbs } from './verbs/index.js';
+
+/** DESIGN §6: 0 done, 1 failed, 2 wrong usage, 3 input invalid, 4 unsupported. */
+export const exitCodes: Readonly<Record<ErrorKind, number>> = { failed: 1, usage: 2, invalid: 3, unsupported: 4 };
+
+/**
+ * Runs a command line and returns the exit code. Nothing is thrown: an error is printed as one line with its next step,
+ * and with `--json` as the JSON document `{ error: { code, message, hint } }`.
+ */
+export async function runCommand(argv: readonly string[], version: string, console?: Console): Promise<number> {
+  const json = argv.includes('--json');
+  const terminal = console ?? openConsole();
+  const program = new Command('cuttle')
+    .description('Reshapes trained neural networks to fit the device they run on.')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError(false)
+    .configureOutput({ writeErr: () => undefined })
+    .enablePositionalOptions();
+  program.addHelpText('after', '\nEvery verb has its own help: cuttle VERB --help\n');
+  const signal = interruptSignal();
+  for (const verb of verbs as readonly Verb[])
+    register(program, verb, async (call) => {
+      const result = await verb.run({ ...call, console: terminal, signal });
+      await terminal.print(json ? JSON.stringify(result.json) : result.text);
+    });
+  // Sub-commands made by register() inherit neither of these.
+  for (const command of program.commands) command.exitOverride().configureOutput({ writeErr: () => undefined });
+
+  try {
+    if (argv.length === 0) {
+      await terminal.print(program.helpInformation());
+      return exitCodes.usage;
+    }
+    await program.parseAsync([...argv], { from: 'user' });
+    return 0;
+  } catch (error) {
+    return await report(error, json, terminal);
+  }
+}
+
+async function report(error: unknown, json: boolean, terminal: Console): Promise<number> {
+  if (error instanceof CommanderError && error.exitCode === 0) return 0;
+  const { kind, code, message, hint } = describe(error);
+  if (json) await terminal.print(JSON.stringify({ error: { code, message, hint } }));
+  terminal.error(`${oneLine(message)}${hint === undefined ? '' : ` — ${oneLine(hint)}`}`);
+  return exitCodes[kind];
+}
+
+function describe(error: unknown): { kind: ErrorKind; code: string; message: string; hint: string | undefined } {
+  if (error instanceof CuttleError) return error;
+  if (error instanceof CommanderError)
+    return {
+      kind: 'usage',
+      code: 'cli/usage',
+      message: error.message.replace(/^error: /, ''),
+      hint: 'See: cuttle --help',
+    };
+  // A defect of Cuttle's own: say so, with the place for the report, still without a stack trace on the terminal.
+  const message = error instanceof Error ? error.message : String(error);
+  const place = error instanceof Error ? /\n\s+at ([^\n]+)/.exec(error.stack ?? '')?.[1] : undefined;
+  return {
+    kind: 'failed',
+    code: 'internal',
+    message: `internal error: ${message}`,
+    hint: `Please report this${place ? ` (at ${place})` : ''}.`,
+  };
+}
+
+const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ');
