@@ -1,36 +1,7 @@
 /** @file Node attributes: a discriminated union, short constructors, and typed readers with ONNX defaults. */
 import { InvalidGraphError } from './error.js';
-import type { Graph, Node } from './graph.js';
+import type { Attribute, Graph, Node } from './graph.js';
 import { clampToSafeInteger, type Tensor } from './tensor.js';
-import type { ValueType } from './type.js';
-
-/** ONNX AttributeProto. Integers are bigint so that INT64_MAX sentinels survive a round trip. */
-export type Attribute =
-  | { readonly type: 'float'; readonly value: number }
-  | { readonly type: 'int'; readonly value: bigint }
-  | { readonly type: 'string'; readonly value: string }
-  | { readonly type: 'tensor'; readonly value: Tensor }
-  | { readonly type: 'graph'; readonly value: Graph }
-  | { readonly type: 'type'; readonly value: ValueType }
-  | { readonly type: 'floats'; readonly value: readonly number[] }
-  | { readonly type: 'ints'; readonly value: readonly bigint[] }
-  | { readonly type: 'strings'; readonly value: readonly string[] }
-  | { readonly type: 'tensors'; readonly value: readonly Tensor[] }
-  | { readonly type: 'graphs'; readonly value: readonly Graph[] }
-  | { readonly type: 'types'; readonly value: readonly ValueType[] }
-  | { readonly type: 'sparse-tensor'; readonly value: SparseTensor }
-  | { readonly type: 'sparse-tensors'; readonly value: readonly SparseTensor[] }
-  /** Inside a local function: the attribute of the calling node with this name. `of` is the referred type. */
-  | { readonly type: 'reference'; readonly value: string; readonly of: string };
-
-export type Attributes = ReadonlyMap<string, Attribute>;
-
-/** ONNX SparseTensorProto (COO). */
-export interface SparseTensor {
-  readonly values: Tensor;
-  readonly indices: Tensor;
-  readonly dims: readonly number[];
-}
 
 type ValueOf<T extends Attribute['type']> = Extract<Attribute, { type: T }>['value'];
 

@@ -1,7 +1,7 @@
 /** @file Builds graphs: fresh names, deduplicated constants, one call per operator. */
-import { int, ints, string, tensor, type Attribute } from './attribute.js';
+import { int, ints, string, tensor } from './attribute.js';
 import { InvalidGraphError } from './error.js';
-import { makeGraph, makeNode, type Graph, type Node, type Value } from './graph.js';
+import { makeGraph, makeNode, type Attribute, type Graph, type Node, type Value } from './graph.js';
 import { Tensor } from './tensor.js';
 import type { ValueType } from './type.js';
 

@@ -1,5 +1,4 @@
-/** @file Model, graph and node: plain read-only data, values referred to by name as in ONNX. */
-import type { Attributes, SparseTensor } from './attribute.js';
+/** @file Model, graph, node and attribute: plain read-only data, values referred to by name as in ONNX. */
 import type { Tensor } from './tensor.js';
 import type { ValueType } from './type.js';
 
@@ -17,6 +16,34 @@ export interface Node {
   readonly outputs: readonly string[];
   readonly attributes: Attributes;
   readonly doc: string;
+}
+
+/** ONNX AttributeProto. Integers are bigint so that INT64_MAX sentinels survive a round trip. */
+export type Attribute =
+  | { readonly type: 'float'; readonly value: number }
+  | { readonly type: 'int'; readonly value: bigint }
+  | { readonly type: 'string'; readonly value: string }
+  | { readonly type: 'tensor'; readonly value: Tensor }
+  | { readonly type: 'graph'; readonly value: Graph }
+  | { readonly type: 'type'; readonly value: ValueType }
+  | { readonly type: 'floats'; readonly value: readonly number[] }
+  | { readonly type: 'ints'; readonly value: readonly bigint[] }
+  | { readonly type: 'strings'; readonly value: readonly string[] }
+  | { readonly type: 'tensors'; readonly value: readonly Tensor[] }
+  | { readonly type: 'graphs'; readonly value: readonly Graph[] }
+  | { readonly type: 'types'; readonly value: readonly ValueType[] }
+  | { readonly type: 'sparse-tensor'; readonly value: SparseTensor }
+  | { readonly type: 'sparse-tensors'; readonly value: readonly SparseTensor[] }
+  /** Inside a local function: the attribute of the calling node with this name. `of` is the referred type. */
+  | { readonly type: 'reference'; readonly value: string; readonly of: string };
+
+export type Attributes = ReadonlyMap<string, Attribute>;
+
+/** ONNX SparseTensorProto (COO). */
+export interface SparseTensor {
+  readonly values: Tensor;
+  readonly indices: Tensor;
+  readonly dims: readonly number[];
 }
 
 /** A graph's input or output. */

@@ -1,7 +1,7 @@
 /** @file Described changes to a graph: what goes, what comes, what is rewired, and why. */
-import { graph as graphAttribute, type Attribute } from './attribute.js';
+import { graph as graphAttribute } from './attribute.js';
 import { InvalidGraphError } from './error.js';
-import type { Graph, Node, Value } from './graph.js';
+import type { Attribute, Graph, Node, Value } from './graph.js';
 import type { Tensor } from './tensor.js';
 import { sortNodes } from './topology.js';
 import type { ValueType } from './type.js';
