@@ -52,14 +52,19 @@ const text = new Map(files.map((file) => [file, readFileSync(join(src, file), 'u
 
 /** Imports, exports-from and dynamic imports with a literal target. */
 const imports: Import[] = files.flatMap((file) =>
-  [...text.get(file)!.matchAll(/(?:^|\n)\s*(?:import|export)\b[^;'"]*?from\s*'([^']+)'|\bimport\(\s*'([^']+)'/g)].map((match) => ({
-    file,
-    target: (match[1] ?? match[2])!,
-  })),
+  [...text.get(file)!.matchAll(/(?:^|\n)\s*(?:import|export)\b[^;'"]*?from\s*'([^']+)'|\bimport\(\s*'([^']+)'/g)].map(
+    (match) => ({
+      file,
+      target: (match[1] ?? match[2])!,
+    }),
+  ),
 );
 const inside = imports
   .filter(({ target }) => target.startsWith('.'))
-  .map(({ file, target }) => ({ file, target: relative(src, resolve(src, dirname(file), target)).replace(/\.js$/, '.ts') }));
+  .map(({ file, target }) => ({
+    file,
+    target: relative(src, resolve(src, dirname(file), target)).replace(/\.js$/, '.ts'),
+  }));
 const room = (file: string): string => (file.includes('/') ? file.slice(0, file.indexOf('/')) : '');
 
 describe('dependency rules', () => {
@@ -84,7 +89,9 @@ describe('dependency rules', () => {
   });
 
   test('only platform/node imports node:*', () => {
-    expect(imports.filter(({ file, target }) => target.startsWith('node:') && !file.startsWith('platform/node/'))).toEqual([]);
+    expect(
+      imports.filter(({ file, target }) => target.startsWith('node:') && !file.startsWith('platform/node/')),
+    ).toEqual([]);
   });
 
   test('no circular imports', () => {
