@@ -25,7 +25,7 @@ export async function runCommand(argv: readonly string[], version: string, conso
     .enablePositionalOptions();
   program.addHelpText('after', '\nEvery verb has its own help: cuttle VERB --help\n');
   const signal = interruptSignal();
-  for (const verb of verbs as readonly Verb[])
+  for (const verb of verbs)
     register(program, verb, async (call) => {
       const result = await verb.run({ ...call, console: terminal, signal });
       await terminal.print(json ? JSON.stringify(result.json) : result.text);

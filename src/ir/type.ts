@@ -33,7 +33,7 @@ export function tensorType(dtype: DataType, shape?: Shape): TensorType {
 /** The dims as numbers, or `undefined` where any is symbolic or unknown. */
 export function staticShape(shape: Shape | undefined): readonly number[] | undefined {
   if (shape === undefined) return undefined;
-  return shape.every((dim) => typeof dim === 'number') ? (shape as readonly number[]) : undefined;
+  return shape.every((dim) => typeof dim === 'number') ? shape : undefined;
 }
 
 /** `float32[batch, 3, 32, 32]`, for messages and tables. */
