@@ -1,0 +1,4 @@
+/** @file `platform`: what is the same in Node and browsers. Files, workers, gzip and hashes stand in `node/`. */
+export * from './clock.js';
+export * from './host.js';
+export * from './random.js';
