@@ -1,0 +1,61 @@
+/** @file The packed number lists of TensorProto, turned into the raw little-endian bytes that tensors are made of. */
+import { dataTypes, type DataType } from '../ir/index.js';
+
+/** Concatenates the chunks of a list; a single chunk is shared, not copied. */
+export function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
+  if (chunks.length === 1) return chunks[0]!;
+  const joined = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let offset = 0;
+  for (const chunk of chunks) {
+    joined.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return joined;
+}
+
+/** How many varints a packed list holds. Unfinished ones at the end count as one, so that lengths disagree. */
+function countVarints(packed: Uint8Array): number {
+  let count = 0;
+  for (let i = 0; i < packed.length; i++) if (packed[i]! < 0x80) count++;
+  return packed.length > 0 && packed[packed.length - 1]! >= 0x80 ? count + 1 : count;
+}
+
+/**
+ * Varints (int32_data, int64_data, uint64_data) as raw bytes of `dtype`: each value cut to the type's width, bit
+ * patterns for 16-bit and 8-bit floats, one byte per pair of 4-bit elements, as ONNX defines these lists.
+ */
+export function varintsToBytes(dtype: DataType, packed: Uint8Array): Uint8Array {
+  const width = Math.max(8, dataTypes[dtype].bits) / 8;
+  const out = new Uint8Array(countVarints(packed) * width);
+  const view = new DataView(out.buffer);
+  let pos = 0;
+  for (let offset = 0; offset < out.length; offset += width) {
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; pos < packed.length; shift += 7) {
+      const byte = packed[pos++]!;
+      const bits = byte & 0x7f;
+      if (shift < 28) low |= bits << shift;
+      else if (shift === 28) {
+        low |= bits << 28;
+        high |= bits >>> 4;
+      } else if (shift < 64) high |= bits << (shift - 32);
+      if (byte < 0x80) break;
+    }
+    switch (width) {
+      case 1:
+        out[offset] = low;
+        break;
+      case 2:
+        view.setUint16(offset, low & 0xffff, true);
+        break;
+      case 4:
+        view.setUint32(offset, low >>> 0, true);
+        break;
+      default:
+        view.setUint32(offset, low >>> 0, true);
+        view.setUint32(offset + 4, high >>> 0, true);
+    }
+  }
+  return out;
+}
