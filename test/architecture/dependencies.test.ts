@@ -23,6 +23,7 @@ const floors: Readonly<Record<string, number>> = {
 /** Pairs of rooms on one floor that may import each other, with the reason. */
 const sideways: Readonly<Record<string, string>> = {
   'train → data': 'the training loop reads batches',
+  'platform → ir': 'file errors are branded Cuttle errors',
 };
 
 /** Which room alone may import a library. */

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, release, totalmem, type } from 'node:os';
-import type { HostDescription } from '../host.js';
+import type { HostDescription } from '../host-description.js';
 
 /** Feature flags worth reporting: those that inference kernels choose their code path by. */
 const FEATURES =

@@ -1,5 +1,5 @@
 /** @file What a browser tells of its machine. */
-import type { HostDescription } from '../host.js';
+import type { HostDescription } from '../host-description.js';
 
 /** A description from `navigator`; what browsers hide is 'unknown' or `undefined`. */
 export function describeWebHost(): HostDescription {
