@@ -1,23 +1,19 @@
-/** @file Arithmetic on dims: numbers fold, symbols become readable expressions, unknown stays unknown. */
+/** @file Arithmetic on dims: numbers fold, symbols become canonical expressions, unknown stays unknown. */
+import { parseDim, printDim, Polynomial } from './dim-polynomial.js';
 import type { Dim } from './type.js';
-
-const wrap = (dim: number | string): string =>
-  typeof dim === 'string' && /[-+*/]/.test(dim.replace(/\w+\([^()]*\)/g, '')) ? `(${dim})` : String(dim);
 
 /** a + b. */
 export function addDims(a: Dim, b: Dim): Dim {
   if (a === null || b === null) return null;
   if (typeof a === 'number' && typeof b === 'number') return a + b;
-  if (a === 0) return b;
-  if (b === 0) return a;
-  return typeof b === 'number' && b < 0 ? `${a}-${-b}` : `${a}+${b}`;
+  return symbolic(a, b, (x, y) => x.plus(y));
 }
 
-/** a − b; equal symbols give 0. */
+/** a − b; equal expressions give 0. */
 export function subDims(a: Dim, b: Dim): Dim {
   if (a === null || b === null) return null;
-  if (typeof b === 'number') return addDims(a, -b);
-  return a === b ? 0 : `${a}-${wrap(b)}`;
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  return symbolic(a, b, (x, y) => x.plus(y.times(Polynomial.of(-1))));
 }
 
 /** a × b. */
@@ -25,31 +21,30 @@ export function mulDims(a: Dim, b: Dim): Dim {
   if (a === 0 || b === 0) return 0;
   if (a === null || b === null) return null;
   if (typeof a === 'number' && typeof b === 'number') return a * b;
-  if (a === 1) return b;
-  if (b === 1) return a;
-  return typeof b === 'number' ? `${b}*${wrap(a)}` : `${wrap(a)}*${wrap(b)}`;
+  return symbolic(a, b, (x, y) => x.times(y));
 }
 
-/** ⌊a / b⌋. A product that plainly contains the divisor is divided exactly. */
+/** ⌊a / b⌋; what the divisor divides exactly leaves the floor: `floor((4*n+3)/4)` is `n`. */
 export function divDims(a: Dim, b: Dim): Dim {
   if (a === null || b === null || b === 0) return null;
   if (typeof a === 'number' && typeof b === 'number') return Math.floor(a / b);
-  if (b === 1) return a;
-  if (a === b) return 1;
-  if (typeof a === 'string' && typeof b === 'number') {
-    const product = /^(\d+)\*(.+)$/.exec(a);
-    if (product && Number(product[1]) % b === 0 && /^(\w+|\(.*\))$/.test(product[2]!))
-      return mulDims(Number(product[1]) / b, product[2]!);
-  }
-  if (typeof a === 'string' && typeof b === 'string' && new RegExp(`^\\d+\\*${escape(b)}$`).test(a))
-    return Number(a.slice(0, a.indexOf('*')));
-  return `floor(${wrap(a)}/${wrap(b)})`;
+  return symbolic(a, b, (x, y) => x.floorDivide(y));
 }
 
 /** ⌈a / b⌉. */
 export function ceilDivDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return Math.ceil(a / b);
   return divDims(subDims(addDims(a, b), 1), b);
+}
+
+/** The smaller dim; an expression `min(a, b)` where symbols leave it open (symbols are never negative). */
+export function minDims(a: Dim, b: Dim): Dim {
+  return extreme('min', a, b);
+}
+
+/** The larger dim; an expression `max(a, b)` where symbols leave it open. */
+export function maxDims(a: Dim, b: Dim): Dim {
+  return extreme('max', a, b);
 }
 
 /** Product of all dims. */
@@ -62,4 +57,45 @@ export function equalDims(a: Dim, b: Dim): boolean {
   return a !== null && a === b;
 }
 
-const escape = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+/** a / b where that is exact for every value of the symbols; `null` otherwise. */
+export function divideExactly(a: Dim, b: Dim): Dim {
+  if (a === null || b === null || b === 0) return null;
+  if (typeof a === 'number' && typeof b === 'number') return a % b === 0 ? a / b : null;
+  const quotient = parseDim(a).divideExactly(parseDim(b));
+  return quotient ? printDim(quotient) : null;
+}
+
+/** The symbols in a dim, each once: `floor((h-1)/2)*n` has `h` and `n`. */
+export function symbolsOf(dim: Dim): readonly string[] {
+  return typeof dim === 'string' ? parseDim(dim).symbols() : [];
+}
+
+/**
+ * The dim under given values of its symbols; a name that is itself an expression (`batch-size`) is looked up whole first.
+ * Symbols that are not given stay.
+ */
+export function substituteDim(dim: Dim, symbols: Readonly<Record<string, number>>): Dim {
+  if (typeof dim !== 'string') return dim;
+  if (Object.hasOwn(symbols, dim)) return symbols[dim]!;
+  return parseDim(dim).substitute((symbol) => (Object.hasOwn(symbols, symbol) ? symbols[symbol]! : symbol));
+}
+
+function symbolic(
+  a: number | string,
+  b: number | string, combine: (a: Polynomial, b: Polynomial) => Polynomial,
+): Dim {
+  // A fraction (a resize scale) times a symbol has no integer form that one could keep.
+  if ((typeof a === 'number' && !Number.isInteger(a)) || (typeof b === 'number' && !Number.isInteger(b))) return null;
+  return printDim(combine(parseDim(a), parseDim(b)));
+}
+
+function extreme(kind: 'min' | 'max', a: Dim, b: Dim): Dim {
+  if (a === null || b === null) return null;
+  if (typeof a === 'number' && typeof b === 'number') return Math[kind](a, b);
+  const x = parseDim(a);
+  const y = parseDim(b);
+  const difference = x.plus(y.times(Polynomial.of(-1)));
+  if (difference.isNonNegative()) return kind === 'max' ? a : b;
+  if (difference.times(Polynomial.of(-1)).isNonNegative()) return kind === 'max' ? b : a;
+  return printDim(Polynomial.atom({ kind, a: x, b: y }));
+}
