@@ -89,7 +89,7 @@ export class Tensor<D extends DataType = DataType> {
   get data(): TypedArrayOf<D> {
     if (this.#view === undefined) {
       const array = dataTypes[this.dtype].array;
-      const aligned = this.bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? this.bytes : this.bytes.slice();
+      const aligned = this.bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? this.bytes : new Uint8Array(this.bytes); // copies; a Buffer's own slice() would not
       this.#view = new array(
         aligned.buffer as ArrayBuffer,
         aligned.byteOffset,

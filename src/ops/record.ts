@@ -13,11 +13,11 @@ export interface InferContext {
    * Input `i` as a list of dims, where it is a small integer tensor whose elements are known or symbolic:
    * how `Shape → Gather → Concat → Reshape` keeps its symbols. A scalar is a list of one.
    */
-  dims(i: number): readonly Dim[] | undefined;
+  dims(this: void, i: number): readonly Dim[] | undefined;
   /** Types of a sub-graph's outputs, given the types of its inputs; it sees the surrounding values. */
-  subgraph(graph: Graph, inputs: readonly (ValueType | undefined)[]): readonly (ValueType | undefined)[];
+  subgraph(this: void, graph: Graph, inputs: readonly (ValueType | undefined)[]): readonly (ValueType | undefined)[];
   /** A symbol that no other value of the graph bears, for data-dependent dims (NonZero, Loop counts). */
-  symbol(stem: string): string;
+  symbol(this: void, stem: string): string;
 }
 
 /** Types of the outputs in order, and the contents of integer outputs that later shape rules may want to read. */

@@ -14,7 +14,7 @@ import {
 import { ShapeError } from '../errors.js';
 import type { InferContext, InferRule } from '../record.js';
 import { broadcastShapes } from './broadcast.js';
-import { axisOf, dimsAt, dtypeOf, shapeOf, single, table, type RuleTable } from './support.js';
+import { axisOf, dtypeOf, shapeOf, single, table, type RuleTable } from './support.js';
 
 /** Output equals the first input in type and shape. */
 export const unary: InferRule = ({ inputs }) => ({ types: [inputs[0]] });
@@ -46,7 +46,7 @@ function followed(
   context: InferContext,
   combine: (...dims: readonly Dim[]) => Dim,
 ): readonly (readonly Dim[] | undefined)[] {
-  const lists = context.node.inputs.map((_, i) => dimsAt(context, i));
+  const lists = context.node.inputs.map((_, i) => context.dims(i));
   if (lists.some((list) => list === undefined)) return [undefined];
   const known = lists as readonly (readonly Dim[])[];
   const length = known.some((list) => list.length === 0) ? 0 : Math.max(...known.map((list) => list.length));
