@@ -54,6 +54,13 @@ export class GraphBuilder {
     return name;
   }
 
+  /** Declares a graph input under this name, or a fresh one made from it where it is taken. */
+  freshInput(stem: string, type: ValueType): string {
+    const name = this.fresh(stem);
+    this.inputs.push({ name, type });
+    return name;
+  }
+
   /** A named weight. The stem is kept where it is free. */
   parameter(stem: string, value: Tensor): string {
     const name = this.fresh(stem);

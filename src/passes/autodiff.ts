@@ -23,6 +23,8 @@ import { inferShapes, type InferOptions } from './infer-shapes.js';
 export interface GradientOptions extends InferOptions {
   /** Formulation of the backward nodes; `cpu` where omitted. */
   readonly profile?: ExecutionProfile;
+  /** Values that count as constants: no gradient flows into what they are computed from. */
+  readonly stop?: ReadonlySet<string>;
 }
 
 export interface Gradients {
@@ -47,7 +49,7 @@ export function appendGradients(
 ): Gradients {
   const { types } = inferShapes(model, options);
   const nodes = sortNodes(model.graph.nodes);
-  const onPath = dependentValues(nodes, wrt);
+  const onPath = dependentValues(nodes, wrt, options.stop);
   const b = GraphBuilder.beside(model.graph);
   const constants = constantsOf(model.graph);
   const parts = new Map<string, string[]>();
@@ -133,12 +135,16 @@ export function appendGradients(
   };
 }
 
-/** Every value that depends on one of `sources`, the sources included. */
-function dependentValues(nodes: readonly Node[], sources: readonly string[]): ReadonlySet<string> {
+/** Every value that depends on one of `sources`, the sources included, not through a value of `stop`. */
+function dependentValues(
+  nodes: readonly Node[],
+  sources: readonly string[],
+  stop: ReadonlySet<string> = new Set(),
+): ReadonlySet<string> {
   const dependent = new Set(sources);
   for (const node of nodes)
     if (node.inputs.some((input) => dependent.has(input)))
-      for (const output of node.outputs) if (output !== '') dependent.add(output);
+      for (const output of node.outputs) if (output !== '' && !stop.has(output)) dependent.add(output);
   return dependent;
 }
 

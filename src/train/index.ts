@@ -1,0 +1,11 @@
+/** @file `cuttle/train`: losses, optimisers, schedules, the step graph, the loop, checkpoints. Runs in Node and browsers. */
+export * from './checkpoint.js';
+export * from './errors.js';
+export * from './export.js';
+export * from './losses.js';
+export * from './optimizers.js';
+export * from './parameters.js';
+export * from './schedules.js';
+export * from './step-graph.js';
+export * from './trainer.js';
+export type { DropoutMask } from './training-form.js';
