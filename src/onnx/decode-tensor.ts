@@ -2,7 +2,7 @@
 import { byteLength, Tensor, type DataType, type SparseTensor } from '../ir/index.js';
 import { decodeDataType } from './decode-type.js';
 import { OnnxFormatError, OnnxUnsupportedError } from './errors.js';
-import { externalRange, type ExternalDataReader } from './external.js';
+import { externalRange, type ExternalDataReader, type ExternalRange } from './external.js';
 import { TensorProto_DataLocation, type SparseTensorProto, type TensorProto } from './gen/onnx_pb.js';
 import type { OnnxLimits } from './limits.js';
 import { joinChunks, varintsToBytes } from './packed.js';
@@ -95,6 +95,13 @@ function readExternal(proto: TensorProto, expected: number, source: TensorSource
       { hint: 'Load the model from its path, or give a reader for external data.' },
     );
   return expected === 0 ? new Uint8Array(0) : source.externalData(range);
+}
+
+/** The range of an external file that a tensor asks for, or `undefined` where its bytes stand in the model file. */
+export function externalRangeOf(proto: TensorProto, limits: OnnxLimits): ExternalRange | undefined {
+  if (!isExternal(proto)) return undefined;
+  const size = elementCount(decodeDims(proto.dims, proto.name, limits), proto.name);
+  return externalRange(proto.name, proto.externalData, byteLength(decodeDataType(proto.dataType, proto.name), size));
 }
 
 function storedBytes(proto: TensorProto, dtype: DataType): Uint8Array {

@@ -2,10 +2,17 @@
 import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import type { Model } from '../ir/index.js';
 import { decodeFunction, decodeGraph, normaliseDomain } from './decode-graph.js';
-import type { TensorSource } from './decode-tensor.js';
+import { externalRangeOf, type TensorSource } from './decode-tensor.js';
 import { namingSource, OnnxFormatError, OnnxUnsupportedError } from './errors.js';
-import type { ExternalDataReader } from './external.js';
-import { ModelProtoSchema, type ModelProto, type OperatorSetIdProto } from './gen/onnx_pb.js';
+import type { ExternalDataReader, ExternalRange } from './external.js';
+import {
+  ModelProtoSchema,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type OperatorSetIdProto,
+  type TensorProto,
+} from './gen/onnx_pb.js';
 import { defaultLimits, maxMessageDepth, type OnnxLimits } from './limits.js';
 import { refuseForeign } from './recognise.js';
 import { scanWire } from './scan.js';
@@ -29,6 +36,45 @@ export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Mod
     refuseForeign(bytes);
     return toModel(parse(ModelProtoSchema, bytes, limits), { limits, externalData: options.externalData });
   });
+}
+
+/**
+ * Every range of external files that a model's tensors ask for, in the file's order: what a caller whose files are read
+ * asynchronously must fetch before `decodeModel`. Throws like `decodeModel` where the bytes are no model.
+ */
+export function externalRangesOf(bytes: Uint8Array, options: DecodeOptions = {}): readonly ExternalRange[] {
+  return namingSource(options.source, () => {
+    const limits = { ...defaultLimits, ...options.limits };
+    refuseForeign(bytes);
+    const proto = parse(ModelProtoSchema, bytes, limits);
+    const ranges: ExternalRange[] = [];
+    const visit = (tensor: TensorProto | undefined): void => {
+      const range = tensor && externalRangeOf(tensor, limits);
+      if (range) ranges.push(range);
+    };
+    if (proto.graph) visitGraphTensors(proto.graph, visit);
+    for (const fn of proto.functions) visitNodeTensors(fn.node, visit);
+    return ranges;
+  });
+}
+
+/** Recursion is bounded by the scan's limit on nesting. */
+function visitGraphTensors(graph: GraphProto, visit: (tensor: TensorProto | undefined) => void): void {
+  graph.initializer.forEach(visit);
+  for (const { values, indices } of graph.sparseInitializer) [values, indices].forEach(visit);
+  visitNodeTensors(graph.node, visit);
+}
+
+function visitNodeTensors(nodes: readonly NodeProto[], visit: (tensor: TensorProto | undefined) => void): void {
+  for (const node of nodes)
+    for (const attribute of node.attribute) {
+      visit(attribute.t);
+      attribute.tensors.forEach(visit);
+      for (const sparse of [attribute.sparseTensor, ...attribute.sparseTensors])
+        [sparse?.values, sparse?.indices].forEach(visit);
+      if (attribute.g) visitGraphTensors(attribute.g, visit);
+      for (const graph of attribute.graphs) visitGraphTensors(graph, visit);
+    }
 }
 
 /** Scans, then parses: a message that passes the scan cannot exhaust memory or stack. */

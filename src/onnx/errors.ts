@@ -4,15 +4,21 @@ import { CuttleError } from '../ir/index.js';
 /** The bytes are no valid ONNX model, or exceed a limit. Exit code 3. Codes are `onnx/<what>`. */
 export class OnnxFormatError extends CuttleError {
   constructor(what: string, message: string, options: { hint?: string; cause?: unknown } = {}) {
-    super('invalid', `onnx/${what}`, message, options);
+    super('invalid', `onnx/${what}`, oneLine(message), options);
   }
 }
 
 /** A valid file that uses something Cuttle does not support: an old opset, an unknown element type. Exit code 4. */
 export class OnnxUnsupportedError extends CuttleError {
   constructor(what: string, message: string, options: { hint?: string; cause?: unknown } = {}) {
-    super('unsupported', `onnx/${what}`, message, options);
+    super('unsupported', `onnx/${what}`, oneLine(message), options);
   }
+}
+
+/** Names in a hostile file may hold anything: control characters become `·`, and the length stays bounded. */
+function oneLine(message: string): string {
+  const line = message.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '·');
+  return line.length <= 500 ? line : `${line.slice(0, 400)} … ${line.slice(-80)}`;
 }
 
 /** Runs `read` and puts the file's name before the message of any format error that it throws. */

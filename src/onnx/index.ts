@@ -1,5 +1,5 @@
 /** @file `cuttle/onnx`: the ONNX file format, bytes ⇄ models. */
-export { decodeModel, type DecodeOptions } from './decode.js';
+export { decodeModel, externalRangesOf, type DecodeOptions } from './decode.js';
 export { encodeModel, MAX_MODEL_BYTES, weightBytes, type EncodeOptions } from './encode.js';
 export type { ExternalPlacement, PlaceExternally } from './encode-graph.js';
 export { OnnxFormatError, OnnxUnsupportedError } from './errors.js';

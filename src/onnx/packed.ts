@@ -1,5 +1,6 @@
 /** @file The packed number lists of TensorProto, turned into the raw little-endian bytes that tensors are made of. */
 import { dataTypes, type DataType } from '../ir/index.js';
+import { OnnxFormatError } from './errors.js';
 
 /** Concatenates the chunks of a list; a single chunk is shared, not copied. */
 export function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
@@ -13,16 +14,21 @@ export function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
-/** How many varints a packed list holds. Unfinished ones at the end count as one, so that lengths disagree. */
+/** How many varints a packed list holds. Throws OnnxFormatError where the last one is unfinished. */
 function countVarints(packed: Uint8Array): number {
   let count = 0;
   for (let i = 0; i < packed.length; i++) if (packed[i]! < 0x80) count++;
-  return packed.length > 0 && packed[packed.length - 1]! >= 0x80 ? count + 1 : count;
+  if (packed.length > 0 && packed[packed.length - 1]! >= 0x80)
+    throw new OnnxFormatError('truncated', 'a packed list of numbers ends within a number', {
+      hint: 'The file is damaged: download or export the model again.',
+    });
+  return count;
 }
 
 /**
  * Varints (int32_data, int64_data, uint64_data) as raw bytes of `dtype`: each value cut to the type's width, bit
  * patterns for 16-bit and 8-bit floats, one byte per pair of 4-bit elements, as ONNX defines these lists.
+ * Throws OnnxFormatError where the list is cut.
  */
 export function varintsToBytes(dtype: DataType, packed: Uint8Array): Uint8Array {
   const width = Math.max(8, dataTypes[dtype].bits) / 8;

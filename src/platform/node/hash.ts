@@ -1,4 +1,4 @@
-/** @file SHA-256 of bytes and of files. */
+/** @file SHA-256 of bytes and of files, SHA-1 where a format asks for it. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 
@@ -9,7 +9,16 @@ export function sha256(data: Uint8Array | string): string {
 
 /** SHA-256 of a file, read in chunks, as 64 hex digits. */
 export async function sha256OfFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
+  return hashOfFile('sha256', path);
+}
+
+/** SHA-1 of a file, as 40 hex digits: ONNX states it for external data. A checksum, no protection against forgery. */
+export async function sha1OfFile(path: string): Promise<string> {
+  return hashOfFile('sha1', path);
+}
+
+async function hashOfFile(algorithm: string, path: string): Promise<string> {
+  const hash = createHash(algorithm);
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>)
     hash.update(chunk);
   return hash.digest('hex');

@@ -1,0 +1,2 @@
+/** @file `cuttle/onnx` for Node: models as files. */
+export { loadModel, saveModel, type LoadOptions, type SaveOptions } from './files.js';
