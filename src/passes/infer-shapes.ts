@@ -4,7 +4,9 @@ import {
   opsetOf,
   sizeOf,
   sortNodes,
+  symbolsOf,
   tensorType,
+  type DataType,
   type Dim,
   type Graph,
   type Model,
@@ -14,8 +16,20 @@ import {
 } from '../ir/index.js';
 import { opRecord, UnsupportedOpError, type InferContext } from '../ops/index.js';
 
-/** Integer tensors up to this many elements are followed symbolically. */
+/** Contents of up to this many elements are followed symbolically. */
 const MAX_FOLLOWED_DIMS = 64;
+
+/**
+ * Longest constants whose contents are followed. Floats are the scales by which older exporters compute sizes
+ * (Shape → Cast → Mul → Floor → Cast → Resize), so there are few of them.
+ */
+const FOLLOWED: Readonly<Partial<Record<DataType, number>>> = {
+  int64: MAX_FOLLOWED_DIMS,
+  int32: MAX_FOLLOWED_DIMS,
+  bool: MAX_FOLLOWED_DIMS,
+  float32: 8,
+  float64: 8,
+};
 
 export interface InferOptions {
   /** Types that replace those of graph inputs (a concrete batch, a declared rank). */
@@ -28,6 +42,8 @@ export interface InferOptions {
 export interface InferredTypes {
   readonly types: ReadonlyMap<string, ValueType>;
   readonly dims: ReadonlyMap<string, readonly Dim[]>;
+  /** Types inside each sub-graph (If, Loop, Scan bodies), those of the surrounding values included. */
+  readonly subgraphs: ReadonlyMap<Graph, ReadonlyMap<string, ValueType>>;
 }
 
 interface Scope {
@@ -42,7 +58,11 @@ interface Scope {
  * Throws UnsupportedOpError for an operator without a rule (unless skipped), ShapeError where inputs do not fit.
  */
 export function inferShapes(model: Model, options: InferOptions = {}): InferredTypes {
-  let symbols = 0;
+  const fresh = freshSymbols(model.graph, options);
+  const subgraphs = new Map<Graph, ReadonlyMap<string, ValueType>>();
+  // Before IR version 4 every initializer had to be listed among the inputs; there that is no offer to replace it.
+  const overridable = (graph: Graph): ReadonlySet<string> =>
+    new Set(model.irVersion < 4 ? [] : graph.inputs.map((input) => input.name));
   const refuse = options.unknownOps !== 'skip';
   // ONNX local functions are inlined by their own pass; here a call to one counts as an operator without a rule.
   const walk = (graph: Graph, scope: Scope, given: readonly (ValueType | undefined)[] | undefined): void => {
@@ -50,8 +70,14 @@ export function inferShapes(model: Model, options: InferOptions = {}): InferredT
       const type = given?.[index] ?? options.inputTypes?.get(input.name) ?? input.type;
       if (type) scope.types.set(input.name, type);
     });
-    for (const [name, tensor] of graph.initializers)
-      setConstant(scope, name, tensor, !graph.inputs.some((input) => input.name === name));
+    const inputs = overridable(graph);
+    for (const [name, tensor] of graph.initializers) {
+      const type = inputs.has(name) ? options.inputTypes?.get(name) : undefined;
+      setConstant(scope, name, tensor, !inputs.has(name));
+      if (type) scope.types.set(name, type);
+    }
+    for (const [name, { values, dims }] of graph.sparseInitializers)
+      scope.types.set(name, tensorType(values.dtype, dims));
     for (const node of sortNodes(graph.nodes)) inferNode(node, graph, scope);
   };
 
@@ -83,9 +109,10 @@ export function inferShapes(model: Model, options: InferOptions = {}): InferredT
           constants: new Map(scope.constants),
         };
         walk(subgraph, inner, inputs);
+        subgraphs.set(subgraph, inner.types);
         return subgraph.outputs.map((output) => inner.types.get(output.name) ?? output.type);
       },
-      symbol: (stem) => `${stem}_${symbols++}`,
+      symbol: fresh,
     };
     const result = rule(context);
     node.outputs.forEach((output, index) => {
@@ -97,32 +124,63 @@ export function inferShapes(model: Model, options: InferOptions = {}): InferredT
 
   const scope: Scope = { types: new Map(), dims: new Map(), constants: new Map() };
   walk(model.graph, scope, undefined);
-  return { types: scope.types, dims: scope.dims };
+  return { types: scope.types, dims: scope.dims, subgraphs };
 }
 
 /** Records an output's type: the rule's where it knows the shape, else what the file states. */
 function declare(scope: Scope, graph: Graph, name: string, inferred: ValueType | undefined): void {
   if (name === '') return;
   const stated = graph.types.get(name) ?? graph.outputs.find((output) => output.name === name)?.type;
-  const vague = inferred === undefined || (inferred.kind === 'tensor' && inferred.shape === undefined);
-  const type = vague && stated !== undefined ? stated : inferred;
+  const type = completed(inferred, stated);
   if (type) scope.types.set(name, type);
+}
+
+/** What a rule found, with the file's own statement where it found no type, no rank, or a dim of which nothing is known. */
+function completed(inferred: ValueType | undefined, stated: ValueType | undefined): ValueType | undefined {
+  if (inferred === undefined || stated === undefined) return inferred ?? stated;
+  if (inferred.kind !== 'tensor' || stated.kind !== 'tensor') return inferred;
+  if (inferred.shape === undefined) return stated.dtype === inferred.dtype ? stated : inferred;
+  if (stated.shape?.length !== inferred.shape.length || !inferred.shape.includes(null)) return inferred;
+  return tensorType(
+    inferred.dtype,
+    inferred.shape.map((dim, axis) => dim ?? stated.shape![axis]!),
+  );
 }
 
 function setConstant(scope: Scope, name: string, tensor: Tensor, fixed: boolean): void {
   scope.types.set(name, tensorType(tensor.dtype, tensor.dims));
   if (!fixed) return;
   scope.constants.set(name, tensor);
-  if (
-    (tensor.dtype === 'int64' || tensor.dtype === 'int32') &&
-    sizeOf(tensor.dims) <= MAX_FOLLOWED_DIMS &&
-    tensor.dims.length <= 1
-  )
+  const limit = FOLLOWED[tensor.dtype];
+  if (limit !== undefined && tensor.dims.length <= 1 && sizeOf(tensor.dims) <= limit)
     scope.dims.set(name, tensor.numbers());
 }
 
 function inferConstant(node: Node, scope: Scope): void {
   const output = node.outputs[0]!;
   const value = constantTensor(node);
-  if (value) setConstant(scope, output, value, true);
+  if (value) return setConstant(scope, output, value, true);
+  const sparse = node.attributes.get('sparse_value');
+  if (sparse?.type === 'sparse-tensor')
+    scope.types.set(output, tensorType(sparse.value.values.dtype, sparse.value.dims));
+}
+
+/** Gives symbols that stand nowhere in the types of a graph's inputs, outputs and values. */
+function freshSymbols(graph: Graph, options: InferOptions): (stem: string) => string {
+  const taken = new Set<string>();
+  const types = [
+    ...[...graph.inputs, ...graph.outputs].map((value) => value.type),
+    ...graph.types.values(),
+    ...(options.inputTypes?.values() ?? []),
+  ];
+  for (const type of types)
+    if (type?.kind === 'tensor')
+      for (const dim of type.shape ?? []) for (const symbol of symbolsOf(dim)) taken.add(symbol);
+  let count = 0;
+  return (stem) => {
+    let symbol: string;
+    do symbol = `${stem}_${count++}`;
+    while (taken.has(symbol));
+    return symbol;
+  };
 }
