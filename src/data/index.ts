@@ -1,0 +1,10 @@
+/** @file `cuttle/data`: data sets in memory, preprocessing, augmentation and batches. Pure; file sources are in `node.ts`. */
+export * from './augment.js';
+export * from './batches.js';
+export * from './cifar.js';
+export * from './dataset.js';
+export * from './errors.js';
+export * from './idx.js';
+export * from './preprocessing.js';
+export * from './resize.js';
+export * from './split.js';
