@@ -28,3 +28,37 @@ export interface ExitCosts {
   /** Where known, allows memory constraints (HAPI §1.7). */
   readonly memory?: ExitMemory;
 }
+
+/** Throws InvalidCostsError unless segments and heads have the same length, are finite and not negative, and the final head is 0. */
+export function checkCosts(costs: ExitCosts): void {
+  const parts: [string, Float64Array][] = [
+    ['segment', costs.segments],
+    ['head', costs.heads],
+  ];
+  if (costs.memory) parts.push(['memory of segment', costs.memory.segments], ['memory of head', costs.memory.heads]);
+  const exits = costs.segments.length;
+  if (exits === 0) throw new InvalidCostsError('costs need at least the final exit');
+  for (const [name, values] of parts) {
+    if (values.length !== exits)
+      throw new InvalidCostsError(`${values.length} values (${name}) for ${exits} exits, the final one counted`);
+    values.forEach((value, i) => {
+      if (!(value >= 0 && value < Infinity)) throw new InvalidCostsError(`${name} ${i} costs ${value}`);
+    });
+  }
+  if (costs.heads[exits - 1] !== 0)
+    throw new InvalidCostsError(
+      `the final exit has a head of cost ${costs.heads[exits - 1]}`,
+      'Count the final classifier in the last segment and give its head 0.',
+    );
+}
+
+/** Cost of the plain backbone, from input to final output: L_max of HAPI Eq. 4. */
+export function backboneCost(costs: ExitCosts): number {
+  return costs.segments.reduce((sum, value) => sum + value, 0);
+}
+
+/** Backbone cost from the input up to each exit: N + 1 running sums of the segments. */
+export function cumulativeCosts(segments: Float64Array): Float64Array {
+  let sum = 0;
+  return segments.map((value) => (sum += value));
+}
