@@ -13,10 +13,16 @@ export interface RawData {
 
 export interface SplitOptions {
   readonly seed: number;
-  /** Share of the training images that becomes the calibration set; 0.1 where neither this nor a size is given. */
+  /** Share of the images it is taken from that becomes the calibration set; 0.1 of training, 0.5 of test images by default. */
   readonly calibrationFraction?: number;
   /** Number of calibration images, about; every class in proportion. */
   readonly calibrationSize?: number;
+  /**
+   * Where calibration images come from if the data has no `val` part beside its test part. `test` divides the test images
+   * (half by default): right for a network that was trained elsewhere on the training images, which it knows too well to be
+   * calibrated on. Default `train`.
+   */
+  readonly calibrateOn?: 'train' | 'test';
   /** Share of all images that becomes the test set, where the data names none. Default 0.2. */
   readonly testFraction?: number;
   /** `test`: only test images are needed, so the data may lack training images. Default `train`. */
@@ -52,9 +58,17 @@ export function splitParts(raw: RawData, options: SplitOptions): { splits: DataS
   }
   let calibration: ImageDataset;
   if (calibrating) calibration = calibrating;
-  else if (train.size === 0) calibration = emptyLike(test, 'calibration');
+  else if (options.calibrateOn === 'test') {
+    const whole = test;
+    const { taken, left } = divide(whole, calibrationShare(options, whole.size, 0.5), seed + 1);
+    calibration = named(takeSamples(whole, taken), 'calibration');
+    test = named(takeSamples(whole, left), 'test');
+    notes.push(
+      `${calibration.size} of ${whole.size} test images calibrate; accuracy is reported on the other ${test.size}`,
+    );
+  } else if (train.size === 0) calibration = emptyLike(test, 'calibration');
   else {
-    const fraction = calibrationShare(options, train.size);
+    const fraction = calibrationShare(options, train.size, 0.1);
     const { taken, left } = divide(train, fraction, seed + 1);
     const whole = train;
     calibration = named(takeSamples(whole, taken), 'calibration');
@@ -79,20 +93,16 @@ export function splitParts(raw: RawData, options: SplitOptions): { splits: DataS
   return { splits: { train, calibration, test }, notes };
 }
 
-function calibrationShare(options: SplitOptions, trainSize: number): number {
+function calibrationShare(options: SplitOptions, available: number, usual: number): number {
   if (options.calibrationSize !== undefined) {
     const size = options.calibrationSize;
-    if (!Number.isInteger(size) || size < 1 || size >= trainSize)
-      throw new DataError(
-        'calibration-size',
-        `a calibration set of ${size} cannot be taken from ${trainSize} training images`,
-        {
-          kind: 'usage',
-        },
-      );
-    return size / trainSize;
+    if (!Number.isInteger(size) || size < 1 || size >= available)
+      throw new DataError('calibration-size', `a calibration set of ${size} cannot be taken from ${available} images`, {
+        kind: 'usage',
+      });
+    return size / available;
   }
-  const fraction = options.calibrationFraction ?? 0.1;
+  const fraction = options.calibrationFraction ?? usual;
   checkFraction('calibration fraction', fraction);
   return fraction;
 }
