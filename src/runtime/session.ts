@@ -1,6 +1,7 @@
 /** @file One loaded model on either back end: feeds checked by name, type and shape, runs in order, released once. */
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import { formatShape, tensorType, type Tensor, type ValueType, type Shape } from '../ir/index.js';
+import { formatShape, tensorType, type Model, type Shape, type Tensor, type ValueType } from '../ir/index.js';
+import { encodeModel } from '../onnx/index.js';
 import { loadError, runError, SessionReleasedError, SessionRunError } from './errors.js';
 import { loadBackend, type LoadedBackend } from './ort.js';
 import type { Backend, SessionOptions } from './options.js';
@@ -43,20 +44,21 @@ export interface OrtSession extends Session {
  * options, and RuntimeLoadError where ONNX Runtime refuses the model: kind 'unsupported' for an operator, type or
  * version without a kernel, 'invalid' for a broken model.
  */
-export async function openSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
+export async function openSession(model: Model | Uint8Array, options: SessionOptions = {}): Promise<Session> {
   return openOrtSession(model, options);
 }
 
 /** As `openSession`, with further options of ONNX Runtime's own and the inner session at hand: for this folder alone. */
 export async function openOrtSession(
-  model: Uint8Array,
+  model: Model | Uint8Array,
   options: SessionOptions = {},
   extra: InferenceSession.SessionOptions = {},
 ): Promise<OrtSession> {
   const loaded = await loadBackend(options.backend, options.threads);
+  const bytes = model instanceof Uint8Array ? model : encodeModel(model);
   let inner: InferenceSession;
   try {
-    inner = await loaded.ort.InferenceSession.create(model, {
+    inner = await loaded.ort.InferenceSession.create(bytes, {
       executionProviders: [loaded.backend === 'native' ? 'cpu' : 'wasm'],
       graphOptimizationLevel: options.optimization ?? 'all',
       // The wasm build takes its threads from the process-wide setting.

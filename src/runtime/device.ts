@@ -1,0 +1,42 @@
+/** @file What a measurement was made on: machine, threads, ONNX Runtime. */
+import { z } from 'zod';
+import { describeHost } from '../platform/index.js';
+import { loadBackend } from './ort.js';
+import type { SessionOptions } from './options.js';
+
+/** JSON schema of a device description, as it stands in profiles, designs and bench results. */
+export const deviceSchema = z.object({
+  /** The processor's own name, or 'unknown'. */
+  cpu: z.string(),
+  arch: z.string(),
+  physicalCores: z.int().positive(),
+  logicalCores: z.int().positive(),
+  /** Instruction sets that inference kernels choose their code path by. */
+  cpuFeatures: z.array(z.string()),
+  memoryBytes: z.int().positive().optional(),
+  os: z.string(),
+  /** `node 20.20.2`, or the browser's user agent. */
+  platform: z.string(),
+  /** Threads that one operator uses. */
+  threads: z.int().positive(),
+  executionProvider: z.string(),
+  /** `onnxruntime-node 1.30.0` or `onnxruntime-web 1.30.0`. */
+  runtime: z.string(),
+});
+
+export type DeviceDescription = z.infer<typeof deviceSchema>;
+
+/** Describes this machine and the back end that a session with these options would use. Throws as `openSession` does. */
+export async function describeDevice(
+  options: Pick<SessionOptions, 'backend' | 'threads'> = {},
+): Promise<DeviceDescription> {
+  const { backend, version, threads } = await loadBackend(options.backend, options.threads);
+  const host = await describeHost();
+  return {
+    ...host,
+    cpuFeatures: [...host.cpuFeatures],
+    threads,
+    executionProvider: backend === 'native' ? 'CPU' : 'WASM',
+    runtime: `onnxruntime-${backend === 'native' ? 'node' : 'web'} ${version}`,
+  };
+}

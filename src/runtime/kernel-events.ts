@@ -1,0 +1,93 @@
+/** @file Reads ONNX Runtime's profiler output (Chrome trace events) into kernel times per run. */
+import { z } from 'zod';
+import { CuttleError } from '../ir/index.js';
+import { middleMean } from './latency.js';
+
+/** The profiler's file is not what this version of ONNX Runtime writes. Exit code 1. */
+export class ProfilerOutputError extends CuttleError {
+  constructor(message: string, cause?: unknown) {
+    super('failed', 'runtime/profiler-output', message, { cause });
+  }
+}
+
+/** One kernel of the optimised graph, its time averaged over the runs. */
+export interface Kernel {
+  /** ONNX Runtime's name for it: a node's, a fused node's, or `Op_index`. */
+  readonly name: string;
+  readonly op: string;
+  readonly ms: number;
+}
+
+export interface KernelTimes {
+  /** In the order in which they ran. */
+  readonly kernels: readonly Kernel[];
+  /** A whole run inside ONNX Runtime while it was profiled, ms. */
+  readonly runMs: number;
+  readonly runs: number;
+}
+
+const eventSchema = z.object({
+  cat: z.string(),
+  name: z.string(),
+  ts: z.number(),
+  dur: z.number(),
+  args: z.object({ op_name: z.string().optional(), node_index: z.string().optional() }).optional(),
+});
+
+type Event = z.infer<typeof eventSchema>;
+
+/** Kernels that contain others: the inner ones' time is already part of theirs. */
+const CONTAINERS = new Set(['If', 'Loop', 'Scan']);
+const SUFFIX = '_kernel_time';
+
+/** Averages every kernel over the runs after the first `skip`. Throws ProfilerOutputError on another format. */
+export function readKernelEvents(text: string, skip: number): KernelTimes {
+  let events: Event[];
+  try {
+    events = z.array(eventSchema).parse(JSON.parse(text));
+  } catch (cause) {
+    throw new ProfilerOutputError('ONNX Runtime’s profile cannot be read', cause);
+  }
+  const runs = events.filter((event) => event.name === 'model_run').sort((a, b) => a.ts - b.ts);
+  const measured = runs.slice(skip);
+  if (measured.length === 0) throw new ProfilerOutputError('ONNX Runtime’s profile holds no run');
+  const kernelEvents = outermost(events.filter((event) => event.cat === 'Node' && event.name.endsWith(SUFFIX)));
+
+  const times = new Map<string, { name: string; op: string; durations: number[] }>();
+  let cursor = 0;
+  for (const run of measured) {
+    while (cursor < kernelEvents.length && kernelEvents[cursor]!.ts < run.ts) cursor++;
+    for (; cursor < kernelEvents.length && kernelEvents[cursor]!.ts <= run.ts + run.dur; cursor++) {
+      const event = kernelEvents[cursor]!;
+      const key = `${event.args?.node_index ?? ''}:${event.name}`;
+      let entry = times.get(key);
+      if (entry === undefined)
+        times.set(
+          key,
+          (entry = { name: event.name.slice(0, -SUFFIX.length), op: event.args?.op_name ?? '', durations: [] }),
+        );
+      entry.durations.push(event.dur);
+    }
+  }
+  return {
+    kernels: [...times.values()].map(({ name, op, durations }) => ({
+      name,
+      op,
+      // A kernel that some runs skip (inside a branch) counts for the share of runs that reach it.
+      ms: (middleMean(durations) / 1000) * Math.min(1, durations.length / measured.length),
+    })),
+    runMs: middleMean(measured.map((run) => run.dur)) / 1000,
+    runs: measured.length,
+  };
+}
+
+/** Kernel events in time order without those that ran inside a container's. */
+function outermost(events: readonly Event[]): readonly Event[] {
+  const sorted = [...events].sort((a, b) => a.ts - b.ts || b.dur - a.dur);
+  let containerEnd = -Infinity;
+  return sorted.filter((event) => {
+    if (event.ts + event.dur <= containerEnd) return false;
+    if (CONTAINERS.has(event.args?.op_name ?? '')) containerEnd = event.ts + event.dur;
+    return true;
+  });
+}

@@ -1,0 +1,104 @@
+/** @file Measures a model layer by layer: ONNX Runtime's own profiler, joined to the nodes of our graph. */
+import { CuttleError, type Model, type Tensor } from '../ir/index.js';
+import { decodeModel } from '../onnx/index.js';
+import { describeDevice } from './device.js';
+import { readKernelEvents, type KernelTimes } from './kernel-events.js';
+import { joinKernels } from './kernel-join.js';
+import { measureLatency, type MeasureOptions } from './latency.js';
+import type { SessionOptions } from './options.js';
+import { DEFAULT_BACKEND } from './ort.js';
+import { PROFILE_VERSION, type Profile } from './profile-schema.js';
+import { openOrtSession, openSession } from './session.js';
+import { syntheticFeeds } from './synthetic.js';
+
+export interface ProfileOptions extends Omit<SessionOptions, 'profile' | 'backend'>, Omit<MeasureOptions, 'samples'> {
+  /** Only `native` has a profiler; `wasm` is refused. */
+  readonly backend?: SessionOptions['backend'];
+  /** What to run on; made up where omitted (`syntheticFeeds`). */
+  readonly feeds?: Readonly<Record<string, Tensor>>;
+  /** Sizes of symbolic dims for made-up feeds. */
+  readonly symbols?: Readonly<Record<string, number>>;
+}
+
+/** A back end without a per-node profiler. Exit code 4. */
+export class ProfilerUnavailableError extends CuttleError {
+  constructor() {
+    super('unsupported', 'runtime/no-profiler', 'the wasm runtime cannot report times per node', {
+      hint: 'Profile with the native back end, or measure whole models with measureLatency.',
+    });
+  }
+}
+
+/** ONNX Runtime stops recording after this many events. */
+const MAX_EVENTS = 1_000_000;
+
+/**
+ * Runs a model under ONNX Runtime's profiler and without it, and returns times per layer. Every kernel counts for the node
+ * (and fused members) whose work it did. `runs` (20) and `warmup` (5) hold for both measurements.
+ * Throws ProfilerUnavailableError for wasm, and whatever `openSession` and `run` throw.
+ */
+export async function profileModel(model: Model | Uint8Array, options: ProfileOptions = {}): Promise<Profile> {
+  const backend = options.backend ?? DEFAULT_BACKEND;
+  if (backend === 'wasm') throw new ProfilerUnavailableError();
+  // Nodes without a name get one from the reader: the profiler then reports names that the graph knows.
+  const named = model instanceof Uint8Array ? decodeModel(model) : model;
+  const feeds = options.feeds ?? syntheticFeeds(named, options.symbols);
+  const { optimization = 'all', warmup = 5, runs = 20, signal } = options;
+  const session = await openSession(named, { ...options, backend });
+  try {
+    const measured = await measureLatency(() => session.run(feeds, { signal }), { ...options, warmup, runs });
+    const times = await profileKernels(named, feeds, { ...options, backend, warmup, runs });
+    const { layers, unmatched } = joinKernels(named.graph, times.kernels);
+    const kernelMs = times.kernels.reduce((sum, kernel) => sum + kernel.ms, 0);
+    const share = (ms: number): number => (kernelMs > 0 ? Math.min(1, ms / kernelMs) : 0);
+    const { memoryUse } = await import('../platform/node/cpu.js');
+    return {
+      kind: 'cuttle.profile',
+      version: PROFILE_VERSION,
+      device: await describeDevice({ ...options, backend }),
+      inputs: Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, [...feed.dims]])),
+      optimization,
+      latencyMs: measured,
+      kernelMs,
+      profiledMs: times.runMs,
+      scale: kernelMs > 0 ? measured.p50 / kernelMs : 1,
+      layers: layers.map(({ node, members, ms }) => ({
+        name: node.name,
+        op: node.op,
+        ms,
+        share: share(ms),
+        ...(members.length > 1 ? { members: members.map((member) => member.name) } : {}),
+      })),
+      otherMs: unmatched.reduce((sum, kernel) => sum + kernel.ms, 0),
+      memory: memoryUse(),
+    };
+  } finally {
+    await session.release();
+  }
+}
+
+/** Kernel times of a model under the native profiler, which can only report through a file. */
+async function profileKernels(
+  model: Model,
+  feeds: Readonly<Record<string, Tensor>>,
+  options: ProfileOptions & { readonly warmup: number; readonly runs: number },
+): Promise<KernelTimes> {
+  const files = await import('../platform/node/files.js');
+  const { warmup, signal } = options;
+  const runs = Math.max(1, Math.min(options.runs, Math.floor(MAX_EVENTS / (model.graph.nodes.length + 2)) - warmup));
+  return files.withTemporaryFolder(async (folder) => {
+    const session = await openOrtSession(
+      model,
+      { ...options, profile: true },
+      { profileFilePrefix: files.joinPath(folder, 'profile') },
+    );
+    try {
+      for (let run = 0; run < warmup + runs; run++) await session.run(feeds, { signal });
+      session.inner.endProfiling();
+    } finally {
+      await session.release();
+    }
+    const [file] = (await files.listFolder(folder)).filter(({ name }) => name.endsWith('.json'));
+    return readKernelEvents(await files.readText(file!.path), warmup);
+  });
+}
