@@ -21,7 +21,7 @@ export interface Checkpoint extends CheckpointInfo {
 
 const MAGIC = 'CUTTLECP';
 const VERSION = 1;
-/** magic (8 bytes), version (u32), checksum of the rest (u32), header length (u32), padding (u32). */
+/** magic (8 bytes), version (u32), checksum of the rest (u32), header length (u32), length of the file mod 2³² (u32). */
 const PREFIX = 24;
 const ALIGNMENT = 16;
 const MAX_HEADER = 64 * 1024 * 1024;
@@ -65,6 +65,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
   const view = new DataView(bytes.buffer);
   view.setUint32(8, VERSION, true);
   view.setUint32(16, header.byteLength, true);
+  view.setUint32(20, bytes.byteLength % 2 ** 32, true);
   view.setUint32(12, checksum(bytes.subarray(16)), true);
   return bytes;
 }
@@ -79,7 +80,8 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     throw new CheckpointError(`the checkpoint has version ${version}; this release reads version ${VERSION}`);
   const headerLength = view.getUint32(16, true);
   const start = aligned(PREFIX + headerLength);
-  if (headerLength > MAX_HEADER || start > bytes.byteLength) throw new CheckpointError('the checkpoint is truncated');
+  if (headerLength > MAX_HEADER || start > bytes.byteLength || view.getUint32(20, true) !== bytes.byteLength % 2 ** 32)
+    throw new CheckpointError('the checkpoint is truncated');
   if (view.getUint32(12, true) !== checksum(bytes.subarray(16)))
     throw new CheckpointError('the checkpoint is damaged: its checksum does not fit');
   const header = parseHeader(bytes.subarray(PREFIX, PREFIX + headerLength));

@@ -33,3 +33,15 @@ export class CheckpointError extends CuttleError {
     super('invalid', 'train/checkpoint', message, { hint, cause });
   }
 }
+
+/** Training was told to stop. Exit code 1. */
+export class InterruptedError extends CuttleError {
+  readonly step: number;
+
+  constructor(step: number, saved: boolean) {
+    super('failed', 'train/interrupted', `training was stopped after step ${step}`, {
+      hint: saved ? 'The same command continues where it stopped.' : 'Nothing was saved.',
+    });
+    this.step = step;
+  }
+}

@@ -9,3 +9,6 @@ export * from './schedules.js';
 export * from './step-graph.js';
 export * from './trainer.js';
 export type { DropoutMask } from './training-form.js';
+export * from './evaluate.js';
+export * from './fit.js';
+export * from './train-model.js';

@@ -117,7 +117,18 @@ export function buildStep(model: Model, spec: StepSpec): StepGraph {
       'no trainable parameter has an influence on the loss',
       'Check which parameters are frozen and which values the loss terms read.',
     );
-  return appendUpdates(source, forward, trained, spec);
+  return appendUpdates(source, withoutIdle(forward, chosen), trained, spec);
+}
+
+/** Parameters to which no gradient flows back (read behind a stopped gradient) are constants after all. */
+function withoutIdle(forward: Forward, chosen: readonly Parameter[]): Forward {
+  const idle = new Map(
+    chosen.filter(({ name }) => forward.gradients.get(name) === undefined).map(({ name, value }) => [name, value]),
+  );
+  if (idle.size === 0) return forward;
+  const { graph } = forward;
+  const inputs = graph.inputs.filter(({ name }) => !idle.has(name));
+  return { ...forward, graph: { ...graph, inputs, initializers: new Map([...graph.initializers, ...idle]) } };
 }
 
 /** The model at an opset that every rule knows, its trainable constants as initializers, in inference form. */
@@ -219,7 +230,7 @@ function buildForward(source: Model, chosen: readonly Parameter[], spec: StepSpe
   const nodes = ancestorsOf(whole, [loss, ...correct.values()]);
   const result = appendGradients({ ...source, graph: { ...whole, nodes } }, loss, [...trains], {
     stop: stopped,
-    ...(spec.profile && { profile: spec.profile }),
+    profile: spec.profile,
   });
   const reads = new Set(nodes.flatMap((node) => node.inputs));
   return {
