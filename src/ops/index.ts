@@ -2,3 +2,4 @@
 export * from './errors.js';
 export * from './record.js';
 export * from './registry.js';
+export { gradientNotes } from './gradients/notes.js';

@@ -1,10 +1,15 @@
 /** @file Reverse-mode differentiation, graph → graph: a reverse walk over the operators' gradient rules. */
 import {
+  capturesOf,
   constantTensor,
+  CuttleError,
+  EMIT_OPSET,
   GraphBuilder,
   isFloat,
   opsetOf,
+  readsOf,
   sortNodes,
+  subgraphsOf,
   Tensor,
   type Graph,
   type Model,
@@ -12,6 +17,7 @@ import {
   type TensorType,
 } from '../ir/index.js';
 import {
+  gradientNotes,
   opRecord,
   UnsupportedGradientError,
   UnsupportedOpError,
@@ -27,6 +33,20 @@ export interface GradientOptions extends InferOptions {
   readonly stop?: ReadonlySet<string>;
 }
 
+/** A model of an opset older than the one that gradient rules read and write. Exit code 4. */
+export class OpsetTooOldError extends CuttleError {
+  constructor(version: number) {
+    super(
+      'unsupported',
+      'passes/opset',
+      `gradients need opset ${EMIT_OPSET} or newer, but the model has opset ${version}`,
+      {
+        hint: 'Upgrade the model first (upgradeOpset).',
+      },
+    );
+  }
+}
+
 export interface Gradients {
   /** The forward graph with the backward nodes appended; inputs and outputs are as before. */
   readonly graph: Graph;
@@ -39,7 +59,7 @@ export interface Gradients {
  * initializers, intermediate ones). Emits only ordinary ai.onnx operators.
  * Contract: requires opset ≥ EMIT_OPSET (see the upgrade pass) and every value on a path from `wrt` to `loss` typed;
  * ensures that no forward value changes and that nothing is emitted where no gradient is needed.
- * Throws UnsupportedOpError for an operator without a gradient rule on such a path, UnsupportedGradientError where a rule refuses.
+ * Throws OpsetTooOldError, UnsupportedOpError for an operator without a gradient rule on such a path, UnsupportedGradientError where a rule refuses.
  */
 export function appendGradients(
   model: Model,
@@ -47,6 +67,8 @@ export function appendGradients(
   wrt: readonly string[],
   options: GradientOptions = {},
 ): Gradients {
+  const version = opsetOf(model);
+  if (version < EMIT_OPSET) throw new OpsetTooOldError(version);
   const { types } = inferShapes(model, options);
   const nodes = sortNodes(model.graph.nodes);
   const onPath = dependentValues(nodes, wrt, options.stop);
@@ -70,16 +92,13 @@ export function appendGradients(
   const visit = (node: Node): void => {
     if (!node.outputs.some((output) => parts.has(output))) return;
     const wants = node.inputs.map((input) => onPath.has(input) && isDifferentiable(input));
+    for (const [, subgraph] of subgraphsOf(node))
+      for (const name of capturesOf(subgraph))
+        if (onPath.has(name) && isDifferentiable(name)) refuseOperator(node, opsetOf(model, node.domain));
     if (!wants.includes(true)) return;
     const opset = opsetOf(model, node.domain);
     const { vjp } = opRecord(node.op, node.domain);
-    if (vjp === undefined)
-      throw new UnsupportedOpError(
-        node,
-        opset,
-        'gradient',
-        'Freeze the parameters upstream of this node, or add a gradient rule (docs/extending-operators.md).',
-      );
+    if (vjp === undefined) refuseOperator(node, opset);
     const typeOf = (value: string): TensorType => {
       const type = types.get(value);
       if (type?.kind === 'tensor' && type.shape !== undefined) return type;
@@ -135,7 +154,14 @@ export function appendGradients(
   };
 }
 
-/** Every value that depends on one of `sources`, the sources included, not through a value of `stop`. */
+/** Refuses an operator without a rule, with the reason where one is on record. */
+function refuseOperator(node: Node, opset: number): never {
+  const note = node.domain === '' ? gradientNotes[node.op] : undefined;
+  const advice = 'Freeze the parameters upstream of this node, or add a gradient rule (docs/extending-operators.md).';
+  throw new UnsupportedOpError(node, opset, 'gradient', note === undefined ? advice : `${node.op}: ${note}. ${advice}`);
+}
+
+/** Every value that depends on one of `sources`, the sources included; through what sub-graphs capture, too. */
 function dependentValues(
   nodes: readonly Node[],
   sources: readonly string[],
@@ -143,7 +169,7 @@ function dependentValues(
 ): ReadonlySet<string> {
   const dependent = new Set(sources);
   for (const node of nodes)
-    if (node.inputs.some((input) => dependent.has(input)))
+    if ([...readsOf(node)].some((input) => dependent.has(input)))
       for (const output of node.outputs) if (output !== '' && !stop.has(output)) dependent.add(output);
   return dependent;
 }

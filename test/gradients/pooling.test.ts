@@ -72,6 +72,34 @@ const globals: readonly OpCase[] = ['GlobalAveragePool', 'GlobalMaxPool'].flatMa
   })),
 );
 
+const lpPools: readonly OpCase[] = [1, 2, 3].flatMap((p): OpCase[] => [
+  {
+    name: `LpPool p ${p}`,
+    op: 'LpPool',
+    inputs: [distinct(2, 2, 4, 6)],
+    attributes: { p, kernel_shape: [2, 2], strides: [2, 2] },
+    dtype: 'float32',
+  },
+  {
+    name: `LpPool p ${p}, overlapping, padded`,
+    op: 'LpPool',
+    inputs: [distinct(1, 2, 5, 5)],
+    attributes: { p, kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] },
+    dtype: 'float32',
+  },
+  {
+    name: `GlobalLpPool p ${p}`,
+    op: 'GlobalLpPool',
+    inputs: [distinct(2, 2, 3, 3)],
+    attributes: { p },
+    dtype: 'float32',
+  },
+]);
+
+describe('gradient of Lp pooling', () => {
+  it.each(lpPools)('$name', (test) => checkCase(test));
+});
+
 describe('gradient of MaxPool', () => {
   it.each(maxPools)('$name', (test) => checkCase(test));
 

@@ -127,9 +127,47 @@ const globalMaxPool: VjpRule = (c) => {
   return [e.mul(chosen, e.div(g, e.sum(chosen, spatialAxes(c.shape(x)))))];
 };
 
+/** d‖x‖ₚ of a window is sign(x)·|x|ᵖ⁻¹·‖x‖ₚ¹⁻ᵖ: this is the second factor times g, 0 for an all-zero window. */
+function lpFactor(c: VjpContext, g: string, p: number): string {
+  const e = arithOf(c);
+  const y = c.outputs[0]!;
+  if (p === 1) return g;
+  return e.where(e.equal(y, 0), 0, e.mul(g, e.pow(y, 1 - p)));
+}
+
+/** The first factor. */
+function lpSlope(c: VjpContext, p: number): string {
+  const e = arithOf(c);
+  const x = c.inputs[0]!;
+  if (p === 1) return e.sign(x);
+  return p === 2 ? x : e.mul(e.sign(x), e.pow(e.abs(x), p - 1));
+}
+
+/** LpPool-18. */
+const lpPool: VjpRule = (c) => {
+  const g = c.grads[0];
+  if (g === undefined || !c.wants(0)) return [];
+  const x = c.inputs[0]!;
+  const p = intOf(c.node, 'p', 2);
+  const window = windowOf(c, intsOf(c.node, 'kernel_shape', []), c.shape(x));
+  const input = needStatic(c, c.shape(x).slice(2), 'the spatial dims of LpPool');
+  const output = needStatic(c, c.shape(c.outputs[0]!).slice(2), 'the spatial dims of LpPool');
+  const spread = spreadWindows(c, lpFactor(c, g, p), x, input, output, window);
+  return [arithOf(c).mul(lpSlope(c, p), spread)];
+};
+
+const globalLpPool: VjpRule = (c) => {
+  const g = c.grads[0];
+  if (g === undefined || !c.wants(0)) return [];
+  const p = intOf(c.node, 'p', 2);
+  return [arithOf(c).mul(lpSlope(c, p), lpFactor(c, g, p))];
+};
+
 export const poolingGradients: Readonly<Record<string, VjpRule>> = {
   MaxPool: maxPool,
   AveragePool: averagePool,
   GlobalAveragePool: globalAveragePool,
   GlobalMaxPool: globalMaxPool,
+  LpPool: lpPool,
+  GlobalLpPool: globalLpPool,
 };

@@ -1,5 +1,5 @@
-/** @file Gradients of reductions: Reduce* with their axes as attribute or input, kept or dropped. */
-import { intOf, intsOf } from '../../ir/index.js';
+/** @file Gradients of reductions: Reduce* with their axes as input, kept or dropped. */
+import { intOf } from '../../ir/index.js';
 import type { VjpContext, VjpRule } from '../record.js';
 import type { Arith } from './arith.js';
 import { arithOf, countAlong, expandLike, fromFront, range } from './shaping.js';
@@ -19,9 +19,9 @@ interface Reduction {
 function axesOf(c: VjpContext): readonly number[] {
   const rank = c.shape(c.inputs[0]!).length;
   const given = c.inputs[1];
-  let axes = intsOf(c.node, 'axes', undefined);
-  if (given !== undefined) axes = c.constant(given)?.numbers() ?? c.refuse('its axes are computed at run time');
-  if (axes === undefined || axes.length === 0) return intOf(c.node, 'noop_with_empty_axes', 0) === 1 ? [] : range(rank);
+  const axes =
+    given === undefined ? [] : (c.constant(given)?.numbers() ?? c.refuse('its axes are computed at run time'));
+  if (axes.length === 0) return intOf(c.node, 'noop_with_empty_axes', 0) === 1 ? [] : range(rank);
   return axes.map((axis) => fromFront(axis, rank));
 }
 
@@ -36,7 +36,7 @@ function reduction(formula: (reduction: Reduction) => string, expand = false): V
       keep ? value : c.b.op('Unsqueeze', [value, c.b.int64s([...axes].sort((p, q) => p - q))]);
     const x = c.inputs[0]!;
     let y: string | undefined;
-    const parts = {
+    const dx = formula({
       e: arithOf(c),
       c,
       x,
@@ -45,8 +45,7 @@ function reduction(formula: (reduction: Reduction) => string, expand = false): V
       },
       g: kept(g),
       axes,
-    };
-    const dx = formula(parts);
+    });
     return [expand && axes.length > 0 ? expandLike(c, dx, x) : dx];
   };
 }
@@ -57,9 +56,27 @@ const extreme = reduction(({ e, x, y, g, axes }) => {
   return e.mul(chosen, e.div(g, e.sum(chosen, axes)));
 });
 
+/** Each element gets the product of the others; zeros are counted apart, because y/x tells nothing there. */
+const product = reduction(({ e, c, x, g, axes }) => {
+  const zero = e.equal(x, 0);
+  const safe = e.where(zero, 1, x);
+  const others = axes.length === 0 ? safe : c.b.op('ReduceProd', [safe, c.b.int64s(axes)], { keepdims: 1 });
+  const zeros = e.sum(e.cast(zero), axes);
+  const atZero = e.where(e.equal(zeros, 1), others, 0);
+  const elsewhere = e.where(e.equal(zeros, 0), e.div(others, safe), 0);
+  return e.mul(g, e.where(zero, atZero, elsewhere));
+});
+
 export const reductionGradients: Readonly<Record<string, VjpRule>> = {
   ReduceSum: reduction(({ g }) => g, true),
   ReduceMean: reduction(({ e, c, x, g, axes }) => (axes.length === 0 ? g : e.div(g, countAlong(c, x, axes))), true),
   ReduceMax: extreme,
   ReduceMin: extreme,
+  ReduceProd: product,
+  ReduceL1: reduction(({ e, x, g }) => e.mul(g, e.sign(x))),
+  // The norm of a zero vector has no slope; 0 as in PyTorch.
+  ReduceL2: reduction(({ e, x, y, g }) => e.mul(x, e.where(e.equal(y, 0), 0, e.div(g, y)))),
+  ReduceSumSquare: reduction(({ e, x, g }) => e.mul(x, e.mul(g, 2))),
+  ReduceLogSum: reduction(({ e, y, g }) => e.div(g, e.exp(y)), true),
+  ReduceLogSumExp: reduction(({ e, x, y, g }) => e.mul(g, e.exp(e.sub(x, y)))),
 };

@@ -1,15 +1,12 @@
 /** @file Gradients of Softmax, LogSoftmax and Hardmax along any axis. */
 import { intOf } from '../../ir/index.js';
 import type { VjpContext, VjpRule } from '../record.js';
-import { arithOf, fromFront } from './shaping.js';
+import { arithOf, fromFront, zerosLike } from './shaping.js';
 
-/** The axis from the front. Since opset 13 only this axis is normalised; before, everything from it on was. */
+/** The normalised axis from the front. */
 function axisOf(c: VjpContext): number {
   const rank = c.shape(c.inputs[0]!).length;
-  const axis = fromFront(intOf(c.node, 'axis', c.opset < 13 ? 1 : -1), rank);
-  if (c.opset < 13 && axis !== rank - 1)
-    c.refuse('before opset 13 it normalises several axes at once: upgrade the opset first');
-  return axis;
+  return fromFront(intOf(c.node, 'axis', -1), rank);
 }
 
 /** dx = y·(g − Σ g·y). */
@@ -30,4 +27,9 @@ const logSoftmax: VjpRule = (c) => {
   return [e.sub(g, e.mul(e.exp(c.outputs[0]!), e.sum(g, [axisOf(c)])))];
 };
 
-export const softmaxGradients: Readonly<Record<string, VjpRule>> = { Softmax: softmax, LogSoftmax: logSoftmax };
+export const softmaxGradients: Readonly<Record<string, VjpRule>> = {
+  Softmax: softmax,
+  LogSoftmax: logSoftmax,
+  // A one-hot vector changes only by jumps.
+  Hardmax: (c) => (c.wants(0) ? [zerosLike(c, c.inputs[0]!)] : []),
+};

@@ -1,5 +1,5 @@
 /** @file Gradients of functions of one value: y = f(x), dx = g·f′. */
-import { floatOf, type Node } from '../../ir/index.js';
+import type { Node } from '../../ir/index.js';
 import type { VjpContext, VjpRule } from '../record.js';
 import type { Arith } from './arith.js';
 import { arithOf, zerosLike } from './shaping.js';
@@ -30,17 +30,13 @@ export const flat: VjpRule = () => [];
 const ERF_SLOPE = 2 / Math.sqrt(Math.PI);
 
 /** Identity inside the bounds, zero outside (on a bound the gradient passes, as in PyTorch's clamp). */
-const clip = unary(({ e, x, g, node, c }) => {
-  const low = c.inputs[1] ?? attribute(node, 'min');
-  const high = c.inputs[2] ?? attribute(node, 'max');
+const clip = unary(({ e, x, g, c }) => {
+  const [, low, high] = c.inputs;
   let result = g;
   if (low !== undefined) result = e.where(e.less(x, low), 0, result);
   if (high !== undefined) result = e.where(e.greater(x, high), 0, result);
   return result;
 });
-
-/** Clip's bounds were attributes before opset 11. */
-const attribute = (node: Node, name: string): number | undefined => floatOf(node, name, undefined);
 
 /** Passes the gradient on in the input's own type; casting to or from integers stops it. */
 const cast: VjpRule = (c) => {
