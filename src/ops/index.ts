@@ -3,3 +3,4 @@ export * from './errors.js';
 export * from './record.js';
 export * from './registry.js';
 export { gradientNotes } from './gradients/notes.js';
+export { tripCount } from './shapes/control-flow.js';
