@@ -67,8 +67,7 @@ export function foldBatchNorm(model: Model): FoldBatchNormResult {
 
   for (const node of model.graph.nodes) {
     if (node.op !== 'BatchNormalization' || node.domain !== '') continue;
-    const weights = new Map(weightsOf(graph));
-    for (const input of graph.inputs) weights.delete(input.name);
+    const weights = constantsOf(graph);
     const affine = affineOf(node, weights, opset);
     if (typeof affine === 'string') {
       kept.push({ node: node.name, why: affine });
@@ -90,6 +89,17 @@ export function foldBatchNorm(model: Model): FoldBatchNormResult {
   }
   const changed = folded.length + scaled.length > 0;
   return { model: changed ? { ...model, graph } : model, changed, folded, scaled, kept };
+}
+
+/** Constants by name. Exporters share equal weights through Identity nodes: these are looked through. */
+function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {
+  const constants = new Map(weightsOf(graph));
+  for (const input of graph.inputs) constants.delete(input.name);
+  for (const node of graph.nodes) {
+    const value = node.op === 'Identity' && node.domain === '' ? constants.get(node.inputs[0]!) : undefined;
+    if (value) constants.set(node.outputs[0]!, value);
+  }
+  return constants;
 }
 
 /** The node's affine map, or the reason why it has none. */
@@ -259,15 +269,20 @@ function rankOf(type: ValueType | undefined): number | undefined {
   return type?.kind === 'tensor' ? type.shape?.length : undefined;
 }
 
-/** Drops those of the named weights that nothing reads any more, whether initializers or Constant nodes. */
+/** Drops those of the named weights that nothing reads any more: initializers, Constant nodes, Identities of these. */
 function dropUnread(graph: Graph, names: readonly string[]): Graph {
   const read = consumersOf(graph);
   const kept = new Set([...graph.inputs, ...graph.outputs].map((value) => value.name));
   const gone = new Set(names.filter((name) => name !== '' && !read.has(name) && !kept.has(name)));
-  return {
+  const nodes = graph.nodes.filter((node) => !(WEIGHT_NODES.has(node.op) && gone.has(node.outputs[0]!)));
+  const rest: Graph = {
     ...graph,
     initializers: new Map([...graph.initializers].filter(([name]) => !gone.has(name))),
-    nodes: graph.nodes.filter((node) => !(node.op === 'Constant' && gone.has(node.outputs[0]!))),
+    nodes,
     types: new Map([...graph.types].filter(([name]) => !gone.has(name))),
   };
+  const sources = graph.nodes.filter((node) => !nodes.includes(node)).flatMap((node) => node.inputs);
+  return sources.length === 0 ? rest : dropUnread(rest, sources);
 }
+
+const WEIGHT_NODES: ReadonlySet<string> = new Set(['Constant', 'Identity']);

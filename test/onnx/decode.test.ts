@@ -406,11 +406,13 @@ describe('refusals', () => {
 
 /** Plain data for deep comparison: tensors by type, dims and bytes; maps by entries. */
 function plain(value: unknown): unknown {
-  if (value instanceof Tensor)
-    return { dtype: value.dtype, dims: value.dims, bytes: [...value.bytes], strings: value.strings };
+  if (value instanceof Tensor) {
+    const { dtype, dims, bytes, strings } = value as Tensor;
+    return { dtype, dims, bytes: [...bytes], strings };
+  }
   if (value instanceof Map)
     return [...(value as ReadonlyMap<unknown, unknown>)].map(([key, entry]) => [key, plain(entry)] as const);
-  if (Array.isArray(value)) return value.map((entry: unknown) => plain(entry));
+  if (Array.isArray(value)) return (value as readonly unknown[]).map((entry) => plain(entry));
   if (typeof value === 'object' && value !== null)
     return Object.fromEntries(
       Object.entries(value as Record<string, unknown>).map(([key, entry]) => [key, plain(entry)]),
