@@ -16,5 +16,5 @@ export default tseslint.config(
     },
   },
   { files: ['**/*.config.{js,ts}'], rules: { 'no-restricted-exports': 'off' }, ...tseslint.configs.disableTypeChecked },
-  { files: ['scripts/**/*.mjs'], ...tseslint.configs.disableTypeChecked },
+  { files: ['**/*.mjs'], ...tseslint.configs.disableTypeChecked },
 );

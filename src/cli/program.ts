@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { CuttleError, type ErrorKind } from '../ir/index.js';
 import { interruptSignal } from '../platform/node/process.js';
 import { openConsole, type Console } from './console.js';
-import { register, type Verb } from './verb.js';
+import { register } from './verb.js';
 import { verbs } from './verbs/index.js';
 
 /** DESIGN §6: 0 done, 1 failed, 2 wrong usage, 3 input invalid, 4 unsupported. */
@@ -16,12 +16,14 @@ export const exitCodes: Readonly<Record<ErrorKind, number>> = { failed: 1, usage
 export async function runCommand(argv: readonly string[], version: string, console?: Console): Promise<number> {
   const json = argv.includes('--json');
   const terminal = console ?? openConsole();
+  let help = '';
+  const output = { writeOut: (text: string) => void (help += text), writeErr: () => undefined };
   const program = new Command('cuttle')
     .description('Reshapes trained neural networks to fit the device they run on.')
     .version(version)
     .exitOverride()
     .showHelpAfterError(false)
-    .configureOutput({ writeErr: () => undefined })
+    .configureOutput(output)
     .enablePositionalOptions();
   program.addHelpText('after', '\nEvery verb has its own help: cuttle VERB --help\n');
   const signal = interruptSignal();
@@ -31,7 +33,7 @@ export async function runCommand(argv: readonly string[], version: string, conso
       await terminal.print(json ? JSON.stringify(result.json) : result.text);
     });
   // Sub-commands made by register() inherit neither of these.
-  for (const command of program.commands) command.exitOverride().configureOutput({ writeErr: () => undefined });
+  for (const command of program.commands) command.exitOverride().configureOutput(output);
 
   try {
     if (argv.length === 0) {
@@ -41,12 +43,15 @@ export async function runCommand(argv: readonly string[], version: string, conso
     await program.parseAsync([...argv], { from: 'user' });
     return 0;
   } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) {
+      await terminal.print(help);
+      return 0;
+    }
     return await report(error, json, terminal);
   }
 }
 
 async function report(error: unknown, json: boolean, terminal: Console): Promise<number> {
-  if (error instanceof CommanderError && error.exitCode === 0) return 0;
   const { kind, code, message, hint } = describe(error);
   if (json) await terminal.print(JSON.stringify({ error: { code, message, hint } }));
   terminal.error(`${oneLine(message)}${hint === undefined ? '' : ` — ${oneLine(hint)}`}`);

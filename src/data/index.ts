@@ -2,6 +2,7 @@
 export * from './augment.js';
 export * from './batches.js';
 export * from './cifar.js';
+export * from './classes.js';
 export * from './dataset.js';
 export * from './errors.js';
 export * from './idx.js';

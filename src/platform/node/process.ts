@@ -9,7 +9,7 @@ export function commandLine(): readonly string[] {
 /** Writes to standard output, whole, however slowly the reader takes it. */
 export function writeOut(text: string): Promise<void> {
   return new Promise((resolve, reject) =>
-    process.stdout.write(text, (error) => {
+    process.stdout.write(text, (error?: Error | null) => {
       // A reader that has left (`| head`) is no failure of ours.
       if (error && (error as NodeJS.ErrnoException).code !== 'EPIPE') reject(error);
       else resolve();

@@ -1,0 +1,87 @@
+/** @file `cuttle eval`: accuracy, latency and exits of a plain, progressive or baked classifier on test images. */
+import { z } from 'zod';
+import { batches, resolvePreprocessing } from '../../data/index.js';
+import { designOf } from '../design-option.js';
+import { evaluateClassifier } from '../../exits/evaluate-classifier.js';
+import { openClassifier } from '../../exits/open-classifier.js';
+import { loadModel } from '../../onnx/node.js';
+import {
+  dataFlags,
+  dataOptions,
+  openImages,
+  preprocessingFlags,
+  preprocessingGiven,
+  preprocessingOptions,
+  reportAssumed,
+} from '../data-options.js';
+import { formatMs, formatPercent, formatTable } from '../format.js';
+import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
+import { defineVerb, option } from '../verb.js';
+
+export const evaluate = defineVerb({
+  name: 'eval',
+  summary: 'Measure accuracy, latency and exits of a classifier (plain, progressive or baked) on test images.',
+  args: [['<model>', 'an ONNX file']],
+  flags: [
+    ...dataFlags,
+    ['--design <file>', 'design for a progressive model (JSON, written by cuttle adapt)'],
+    ['--batch <count>', 'images per call while accuracy is measured (default 64; a baked model takes 1)'],
+    ['--latency-samples <count>', 'images that are timed one by one (default 200)'],
+    ...preprocessingFlags,
+    ...sessionFlags,
+    ['--seed <number>', 'seed of the split, where the data names no test part (default 0)'],
+  ],
+  options: z.object({
+    ...dataOptions,
+    design: option.text().optional(),
+    batch: option.count().default(64),
+    latencySamples: option.count().default(200),
+    seed: option.seed(),
+    ...preprocessingOptions,
+    ...sessionOptions,
+  }),
+  examples: [
+    'cuttle eval cuttle-demo/baked-50pc.onnx --data mnist',
+    'cuttle eval cuttle-demo/progressive.onnx --design cuttle-demo/design-50pc.json --data mnist',
+  ],
+  async run(context) {
+    const { args, options, console, signal } = context;
+    const model = await loadModel(args[0]!);
+    const { preprocessing, assumed } = resolvePreprocessing(model, preprocessingGiven(options));
+    reportAssumed(context, assumed);
+    const design = await designOf(options.design, model);
+    const data = await openImages(context, options, { seed: options.seed, use: 'test' }, preprocessing);
+    await using classifier = await openClassifier(model, { design, session: sessionGiven(options) });
+    const progress = console.progress('evaluating', data.test.size);
+    const result = await evaluateClassifier(classifier, data.test, {
+      batches: (dataset, batchSize) => batches(dataset, { batchSize, preprocessing, signal }),
+      batchSize: classifier.batch ?? options.batch,
+      latencySamples: options.latencySamples,
+      signal,
+      onProgress: (done) => progress.update(done),
+    });
+    progress.end();
+    const { accuracy, latencyMs, exits, samples } = result;
+    return {
+      json: {
+        accuracy,
+        latencyMs: { p50: latencyMs.p50, p90: latencyMs.p90, p99: latencyMs.p99, mean: latencyMs.mean },
+        exits,
+        samples,
+        kind: classifier.kind,
+      },
+      text: [
+        `${args[0]} (${classifier.kind}): ${formatPercent(accuracy)} of ${samples} test images right; one image takes ${formatMs(latencyMs.mean)} on average (p50 ${formatMs(latencyMs.p50)}, p99 ${formatMs(latencyMs.p99)})`,
+        '',
+        formatTable(
+          ['exit', 'answers', 'accuracy there'],
+          exits.map((exit) => [
+            exit.name,
+            formatPercent(exit.share),
+            exit.accuracy === null ? '–' : formatPercent(exit.accuracy),
+          ]),
+        ),
+      ].join('\n'),
+    };
+  },
+});

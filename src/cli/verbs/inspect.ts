@@ -1,0 +1,77 @@
+/** @file `cuttle inspect`: what a model is made of and what it costs, without running it. */
+import { z } from 'zod';
+import { formatType, opsetOf, requiredInputs, type ValueType } from '../../ir/index.js';
+import { loadModel } from '../../onnx/node.js';
+import { costOf } from '../../passes/index.js';
+import { formatBytes, formatCount, formatTable } from '../format.js';
+import { dimOptions } from '../dims.js';
+import { defineVerb } from '../verb.js';
+
+export const inspect = defineVerb({
+  name: 'inspect',
+  summary: 'Show what a model is made of: inputs, outputs, layers, parameters, MACs, memory.',
+  args: [['<model>', 'an ONNX file']],
+  flags: [
+    ['--dim <name=size...>', 'size of a symbolic dimension, such as batch=8; 1 where not given'],
+    ['--top <count>', 'list only the most expensive layers'],
+  ],
+  options: z.object({ dim: dimOptions, top: z.coerce.number('is not a number').int().min(1).optional() }),
+  examples: [
+    'cuttle inspect cuttle-demo/progressive.onnx',
+    'cuttle inspect cuttle-demo/progressive.onnx --dim batch=8 --json',
+  ],
+  async run({ args, options }) {
+    const model = await loadModel(args[0]!);
+    const costs = costOf(model, { symbols: options.dim });
+    const { total } = costs;
+    const nodes = costs.nodes.map((node) => ({
+      name: node.name,
+      op: node.op,
+      macs: node.macs,
+      params: node.params,
+      outputs: node.outputs.map(describeType),
+    }));
+    const value = ({ name, type }: { name: string; type: ValueType | undefined }) => ({ name, ...describeType(type) });
+    const json = {
+      format: 'onnx',
+      opset: opsetOf(model),
+      irVersion: model.irVersion,
+      producer: [model.producer.name, model.producer.version].filter(Boolean).join(' '),
+      params: total.params,
+      macs: total.macs,
+      peakActivationBytes: total.peakActivationBytes,
+      assumedDims: costs.assumedSymbols,
+      inputs: requiredInputs(model.graph).map(value),
+      outputs: model.graph.outputs.map(value),
+      nodes,
+      metadata: Object.fromEntries(model.metadata),
+    };
+
+    const shown = options.top === undefined ? nodes : [...nodes].sort((a, b) => b.macs - a.macs).slice(0, options.top);
+    const text = [
+      `${args[0]}: ONNX opset ${json.opset}, IR ${json.irVersion}${json.producer && `, by ${json.producer}`}`,
+      ...requiredInputs(model.graph).map(({ name, type }) => `  input   ${name}: ${formatType(type)}`),
+      ...model.graph.outputs.map(({ name, type }) => `  output  ${name}: ${formatType(type)}`),
+      `  ${nodes.length} nodes, ${formatCount(json.params)} parameters, ${formatCount(json.macs)} MACs, ${formatBytes(json.peakActivationBytes)} peak activations`,
+      '',
+      formatTable(
+        ['layer', 'operator', 'MACs', 'parameters', 'output'],
+        shown.map((node) => [
+          node.name,
+          node.op,
+          formatCount(node.macs),
+          formatCount(node.params),
+          node.outputs.map((o) => `${o.dtype}[${o.shape?.join(', ') ?? '?'}]`).join(' '),
+        ]),
+      ),
+    ].join('\n');
+    return { json, text };
+  },
+});
+
+function describeType(type: ValueType | undefined): {
+  shape: readonly (number | string | null)[] | null;
+  dtype: string | null;
+} {
+  return type?.kind === 'tensor' ? { shape: type.shape ?? null, dtype: type.dtype } : { shape: null, dtype: null };
+}

@@ -1,0 +1,161 @@
+/** @file `cuttle train`: a network of the zoo from scratch, or an existing ONNX classifier further. */
+import { z } from 'zod';
+import { standardAugmentation, type Augmentation } from '../../data/index.js';
+import { loadModel } from '../../onnx/node.js';
+import { scheduleNames, type OptimizerSpec, type TrainEvent } from '../../train/index.js';
+import { trainToFile } from '../../train/node.js';
+import { architectures, buildArchitecture } from '../../zoo/index.js';
+import type { Progress } from '../console.js';
+import { formatPercent } from '../format.js';
+import {
+  dataFlags,
+  dataOptions,
+  openImages,
+  preprocessingFlags,
+  preprocessingGiven,
+  preprocessingOptions,
+  reportAssumed,
+} from '../data-options.js';
+import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
+import { defineVerb, option, UsageError, type VerbContext } from '../verb.js';
+
+const optimizers: Readonly<Record<'sgd' | 'adam' | 'adamw', OptimizerSpec>> = {
+  sgd: { kind: 'sgd', momentum: 0.9, nesterov: true },
+  adam: { kind: 'adam' },
+  adamw: { kind: 'adamw' },
+};
+
+export const train = defineVerb({
+  name: 'train',
+  summary: 'Train a network on images: one of the zoo from scratch, or an existing ONNX model.',
+  args: [],
+  flags: [
+    ['--arch <name>', `network to build: ${architectures.map(({ name }) => name).join(', ')}`],
+    ['--model <file>', 'ONNX classifier to train further'],
+    ...dataFlags,
+    ['--out <file>', 'where the trained ONNX model goes'],
+    ['--epochs <count>', 'passes over the training images (default 10)'],
+    ['--batch <count>', 'images per step (default 128)'],
+    ['--lr <rate>', 'peak learning rate (default 0.1 for sgd, 0.001 for adam and adamw)'],
+    ['--optimizer <name>', 'sgd (Nesterov momentum 0.9), adam or adamw'],
+    ['--schedule <name>', `learning rate over time: ${scheduleNames.join(', ')}`],
+    ['--warm-up <epochs>', 'epochs of linear warm-up'],
+    ['--weight-decay <rate>', 'weight decay, biases and normalisation layers spared (default 0.0005)'],
+    ['--label-smoothing <share>', 'share of the target spread over all classes'],
+    ['--clip <norm>', 'scale gradients down to this common norm'],
+    ['--ema <decay>', 'keep and export a moving average of the weights'],
+    ['--augment <what>', 'none, or any of crop, flip, cutout joined by commas (default: crop,flip for colour images)'],
+    ['--patience <epochs>', 'stop when the calibration accuracy has not grown for this long'],
+    ...preprocessingFlags,
+    ...sessionFlags,
+    ['--seed <number>', 'seed of weights, order and augmentation (default 0)'],
+    ['--force', 'replace an existing output file'],
+  ],
+  options: z.object({
+    arch: z.string().optional(),
+    model: z.string().optional(),
+    out: z.string({ error: 'is required: say where the trained model goes, such as --out model.onnx' }),
+    epochs: option.count().default(10),
+    batch: option.count().optional(),
+    lr: option.positive().optional(),
+    optimizer: z.enum(['sgd', 'adam', 'adamw']).default('sgd'),
+    schedule: z.enum(scheduleNames).default('one-cycle'),
+    warmUp: z.coerce.number('is not a number').min(0).default(0),
+    weightDecay: z.coerce.number('is not a number').min(0).optional(),
+    labelSmoothing: z.coerce.number('is not a number').min(0).max(0.9).optional(),
+    clip: option.positive().optional(),
+    ema: z.coerce.number('is not a number').min(0).max(1, 'must be below 1').optional(),
+    augment: z.string().optional(),
+    patience: option.count().optional(),
+    seed: option.seed(),
+    force: option.flag(),
+    ...dataOptions,
+    ...preprocessingOptions,
+    ...sessionOptions,
+  }),
+  examples: [
+    'cuttle train --arch lenet-5 --data mnist --epochs 2 --out digits.onnx',
+    'cuttle train --model digits.onnx --data mnist --epochs 1 --lr 0.01 --out digits-tuned.onnx',
+  ],
+  async run(context) {
+    const { options, console, signal } = context;
+    if ((options.arch === undefined) === (options.model === undefined))
+      throw new UsageError('give either --arch NAME or --model FILE', 'See: cuttle train --help');
+    const existing = options.model === undefined ? undefined : await loadModel(options.model);
+    const { arch } = options;
+    const data = await openImages(context, options, { seed: options.seed });
+    const trained = await trainToFile({
+      out: options.out,
+      force: options.force,
+      model: existing ?? (({ classes, input }) => buildArchitecture(arch!, { classes, input, seed: options.seed })),
+      data,
+      preprocessing: preprocessingGiven(options),
+      epochs: options.epochs,
+      batchSize: options.batch,
+      learningRate: options.lr,
+      optimizer: optimizers[options.optimizer],
+      schedule: options.schedule,
+      warmUpEpochs: options.warmUp,
+      weightDecay: options.weightDecay,
+      labelSmoothing: options.labelSmoothing,
+      clipNorm: options.clip,
+      averageDecay: options.ema,
+      augment: augmentation(options.augment, data.train.channels === 3),
+      earlyStopping: options.patience === undefined ? undefined : { patience: options.patience },
+      seed: options.seed,
+      session: sessionGiven(options),
+      signal,
+      onEvent: showTraining(console, 'training'),
+    });
+    reportAssumed(context, trained.assumed);
+    const { accuracy, loss, imagesPerSecond, epochs, params } = trained;
+    return {
+      json: { accuracy, loss, imagesPerSecond, epochs, params, out: options.out, history: trained.history },
+      text: `${options.out}: ${formatPercent(accuracy)} of ${data.test.size} test images right, loss ${loss.toFixed(4)}, after ${epochs} epochs at ${Math.round(imagesPerSecond)} images/s`,
+    };
+  },
+});
+
+/** A progress bar for training events, and a line after each epoch. */
+export function showTraining(console: VerbContext<unknown>['console'], label: string): (event: TrainEvent) => void {
+  let progress: Progress | undefined;
+  return (event) => {
+    switch (event.kind) {
+      case 'start':
+        if (event.resumedAt > 0) console.log(`${label}: continues at step ${event.resumedAt} of ${event.totalSteps}`);
+        progress = console.progress(label, event.totalSteps);
+        break;
+      case 'step':
+        progress?.update(
+          event.step,
+          `epoch ${event.epoch}/${event.epochs}, loss ${event.loss.toFixed(3)}, accuracy ${formatPercent(event.accuracy)}, ${Math.round(event.imagesPerSecond)} images/s`,
+        );
+        break;
+      case 'epoch': {
+        const { epoch, loss, accuracy, evaluation } = event.record;
+        const held = evaluation === undefined ? '' : `, held-out accuracy ${formatPercent(evaluation.accuracy)}`;
+        console.log(
+          `${label}: epoch ${epoch}/${event.epochs}: loss ${loss.toFixed(4)}, accuracy ${formatPercent(accuracy)}${held}`,
+        );
+        break;
+      }
+      case 'checkpoint':
+        break;
+    }
+  };
+}
+
+const known = ['crop', 'flip', 'cutout'] as const;
+
+function augmentation(text: string | undefined, colour: boolean): Augmentation | undefined {
+  if (text === undefined) return colour ? standardAugmentation : undefined;
+  if (text === 'none') return undefined;
+  const wanted = text.split(',');
+  const strange = wanted.find((name) => !(known as readonly string[]).includes(name));
+  if (strange !== undefined) throw new UsageError(`--augment: '${strange}' is none of none, ${known.join(', ')}`);
+  return {
+    ...(wanted.includes('crop') ? { crop: { padding: 4 } } : {}),
+    ...(wanted.includes('flip') ? { flip: true } : {}),
+    ...(wanted.includes('cutout') ? { cutout: { size: 8 } } : {}),
+  };
+}
