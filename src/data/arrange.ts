@@ -68,6 +68,8 @@ export function arrangeImages(names: readonly string[], source: string): Arrange
     throw new DataError('one-class', `${source} holds only one class, '${classes[0]}'`, {
       hint: 'A classifier needs images of two classes or more, each in a folder of its own.',
     });
+  // An archive holds its files in any order; by name, the same files always make the same data set.
+  used.sort((a, b) => (names[a.entry]! < names[b.entry]! ? -1 : 1));
   const label = new Map(classes.map((name, index) => [name, index]));
   const notes: string[] = [];
   if (others > 0) notes.push(`${others} ${others === 1 ? 'file is' : 'files are'} no image and left out`);
