@@ -50,7 +50,7 @@ interface Task {
   readonly request: unknown;
   readonly transfer: readonly Transferable[];
   readonly resolve: (value: unknown) => void;
-  readonly reject: (reason: unknown) => void;
+  readonly reject: (reason: Error) => void;
 }
 
 type Reply =
@@ -115,7 +115,7 @@ export function createWorkerPool<Request, Response>(
         settle(worker);
         worker.unref();
         idle.push(worker);
-        task.reject(cause);
+        task.reject(cause as Error);
       }
     }
   };
