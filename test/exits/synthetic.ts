@@ -23,7 +23,7 @@ export function syntheticMemo(spec: SyntheticSpec): Memo {
   const exits = candidates + 1;
   const strength = Float64Array.from({ length: exits }, (_, exit) => {
     const depth = (exit + 1) / exits;
-    return 5.5 * Math.sqrt(depth) + (exit === candidates ? 0.3 : 0.35 * network.normal());
+    return 3 + 3.5 * Math.sqrt(depth) + (exit === candidates ? 0.3 : 0.3 * network.normal());
   });
   const random = createRandom(seed);
   const labels = new Int32Array(samples);
@@ -32,7 +32,7 @@ export function syntheticMemo(spec: SyntheticSpec): Memo {
   for (let s = 0; s < samples; s++) {
     const label = random.int(classes);
     labels[s] = label;
-    const difficulty = 2.2 + 1.6 * random.normal();
+    const difficulty = 2 + 1.8 * random.normal();
     const tempting = (label + 1 + random.int(classes - 1)) % classes;
     const temptation = Math.max(0, 0.8 * random.normal());
     for (let c = 0; c < classes; c++) shared[c] = 0.7 * random.normal();

@@ -10,6 +10,8 @@ export interface AnnealSettings {
   /** Temperatures in units of the objective: at the start a loss of 3 pp is accepted one time in e, at the end 0.02 pp. */
   readonly startTemperature?: number;
   readonly endTemperature?: number;
+  /** Distance between exits to keep; the problem's own prior where absent. */
+  readonly minGap?: number;
 }
 
 /** Share of the evaluations spent on random designs to find a good start. */
@@ -28,7 +30,7 @@ export function anneal(
   settings: AnnealSettings,
   starts: readonly ScoredPoint[] = [],
 ): ScoredPoint | undefined {
-  const { evaluations, startTemperature = 0.03, endTemperature = 2e-4 } = settings;
+  const { evaluations, startTemperature = 0.03, endTemperature = 2e-4, minGap = problem.minGap } = settings;
   const first = problem.evaluations;
   const done = (): number => problem.evaluations - first;
   let best: ScoredPoint | undefined;
@@ -49,7 +51,7 @@ export function anneal(
   for (let proposal = 0; proposal < proposals && done() < evaluations; proposal++) {
     const progress = Math.max((done() - from) / (evaluations - from), proposal / proposals);
     const temperature = startTemperature * (endTemperature / startTemperature) ** progress;
-    const next = problem.score(neighbour(problem, current!.point, random));
+    const next = problem.score(neighbour(problem, current!.point, random, minGap));
     meet(next);
     const gain = next.energy - current!.energy;
     if (gain >= 0 || random.next() < Math.exp(gain / temperature)) current = next;

@@ -3,7 +3,7 @@ import type { Random } from '../../platform/random.js';
 import type { Point, SearchProblem } from './problem.js';
 
 /** A transformation t ∈ T (HAPI §1.9): undefined where it cannot be applied to this point. */
-export type Move = (problem: SearchProblem, point: Point, random: Random) => Point | undefined;
+export type Move = (problem: SearchProblem, point: Point, random: Random, minGap: number) => Point | undefined;
 
 /** How likely each is tried. */
 const moves: readonly (readonly [number, Move])[] = [
@@ -18,12 +18,12 @@ const moves: readonly (readonly [number, Move])[] = [
 const SMALL = 3;
 const SMALL_SHARE = 0.6;
 
-/** A random neighbour; the adjacency prior is respected. Gives up on impossible moves and tries others. */
-export function neighbour(problem: SearchProblem, point: Point, random: Random): Point {
+/** A random neighbour whose added or moved exit keeps `minGap`. Gives up on impossible moves and tries others. */
+export function neighbour(problem: SearchProblem, point: Point, random: Random, minGap = problem.minGap): Point {
   for (let attempt = 0; attempt < 64; attempt++) {
     let drawn = random.next();
     const move = moves.find(([weight]) => (drawn -= weight) < 0)?.[1] ?? changeThreshold;
-    const next = move(problem, point, random);
+    const next = move(problem, point, random, minGap);
     if (next !== undefined) return next;
   }
   return point;
@@ -34,7 +34,7 @@ export function randomPoint(problem: SearchProblem, random: Random, respectPrior
   const density = random.next() ** 2;
   const exits: number[] = [];
   for (const candidate of problem.candidates)
-    if (random.next() < density && (!respectPrior || keepsGap(problem, exits, candidate))) exits.push(candidate);
+    if (random.next() < density && (!respectPrior || keepsGap(exits, candidate, problem.minGap))) exits.push(candidate);
   const truncated = problem.truncation && exits.length > 0 && random.next() < 0.5;
   return {
     exits,
@@ -46,8 +46,8 @@ export function randomPoint(problem: SearchProblem, random: Random, respectPrior
 }
 
 /** Whether an exit may join others under the adjacency prior (and is not one of them). */
-export function keepsGap(problem: SearchProblem, exits: readonly number[], candidate: number): boolean {
-  return exits.every((exit) => Math.abs(exit - candidate) >= problem.minGap);
+export function keepsGap(exits: readonly number[], candidate: number, minGap: number): boolean {
+  return exits.every((exit) => Math.abs(exit - candidate) >= minGap);
 }
 
 /** `point` with an exit added, in order; its threshold is the given grid index (per-exit grids only). */
@@ -106,7 +106,7 @@ function changeThreshold(problem: SearchProblem, point: Point, random: Random): 
   return withThreshold(point, place, level);
 }
 
-function moveExit(problem: SearchProblem, point: Point, random: Random): Point | undefined {
+function moveExit(problem: SearchProblem, point: Point, random: Random, minGap: number): Point | undefined {
   if (point.exits.length === 0) return undefined;
   const place = random.int(point.exits.length);
   const { candidates } = problem;
@@ -118,13 +118,13 @@ function moveExit(problem: SearchProblem, point: Point, random: Random): Point |
   const candidate = candidates[to];
   if (candidate === undefined || to === from) return undefined;
   const others = point.exits.filter((_, i) => i !== place);
-  return keepsGap(problem, others, candidate) ? withMovedExit(problem, point, place, candidate) : undefined;
+  return keepsGap(others, candidate, minGap) ? withMovedExit(problem, point, place, candidate) : undefined;
 }
 
-function addExit(problem: SearchProblem, point: Point, random: Random): Point | undefined {
+function addExit(problem: SearchProblem, point: Point, random: Random, minGap: number): Point | undefined {
   if (problem.candidates.length === 0) return undefined;
   const candidate = problem.candidates[random.int(problem.candidates.length)]!;
-  if (!keepsGap(problem, point.exits, candidate)) return undefined;
+  if (!keepsGap(point.exits, candidate, minGap)) return undefined;
   const like = point.thresholds.length === 0 ? undefined : point.thresholds[random.int(point.thresholds.length)];
   const levels = problem.levels(candidate);
   return withExit(problem, point, candidate, like === undefined ? random.int(levels) : Math.min(like, levels - 1));
