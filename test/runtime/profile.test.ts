@@ -162,6 +162,22 @@ describe('reading and using profiles', () => {
     expect(() => readKernelEvents(text, 3)).toThrow(/no run/);
   });
 
+  test('runs that the machine disturbed do not count', () => {
+    const text = JSON.stringify(
+      Array.from({ length: 10 }, (_, i) => [
+        {
+          cat: 'Node',
+          name: 'a_kernel_time',
+          ts: i * 1e6 + 1,
+          dur: i < 4 ? 1e5 : 2000,
+          args: { op_name: 'Conv', node_index: '1' },
+        },
+        { cat: 'Session', name: 'model_run', ts: i * 1e6, dur: i < 4 ? 2e5 : 3000, args: {} },
+      ]).flat(),
+    );
+    expect(readKernelEvents(text, 0)).toMatchObject({ kernels: [{ ms: 2 }], runMs: 3 });
+  });
+
   const profile = (layers: Profile['layers']): unknown => ({
     kind: 'cuttle.profile',
     version: 1,
