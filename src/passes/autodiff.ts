@@ -161,7 +161,7 @@ function refuseOperator(node: Node, opset: number): never {
   throw new UnsupportedOpError(node, opset, 'gradient', note === undefined ? advice : `${node.op}: ${note}. ${advice}`);
 }
 
-/** Every value that depends on one of `sources`, the sources included; through what sub-graphs capture, too. */
+/** Every value that depends on one of `sources`, the sources included, sub-graph captures followed, not through a value of `stop`. */
 function dependentValues(
   nodes: readonly Node[],
   sources: readonly string[],

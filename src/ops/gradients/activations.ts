@@ -53,7 +53,7 @@ function mishSlope(e: Arith, x: string): string {
 export const activationGradients: Readonly<Record<string, VjpRule>> = {
   // The output is positive exactly where the input is, and it is what the next layer keeps in memory anyway.
   Relu: unary(({ e, y, g }) => e.where(e.greater(y, 0), g, 0)),
-  LeakyRelu: unary(({ e, x, g, node }) => e.where(e.less(x, 0), e.mul(g, floatOf(node, 'alpha', 0.01)), g)),
+  LeakyRelu: unary(({ e, x, g, node }) => e.where(e.greater(x, 0), g, e.mul(g, floatOf(node, 'alpha', 0.01)))),
   ThresholdedRelu: unary(({ e, x, g, node }) => e.where(e.greater(x, floatOf(node, 'alpha', 1)), g, 0)),
   PRelu: prelu,
   // Below zero y = α(eˣ − 1), so its slope α·eˣ is y + α.
