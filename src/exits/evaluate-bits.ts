@@ -206,9 +206,9 @@ export class DesignEvaluator {
  */
 function rightOfSurest(going: number, w: number, surer: readonly Int32Array[], right: readonly Int32Array[]): number {
   let good = right[0]![w]!;
-  for (let i = 1, pair = 0; i < right.length; i++) {
+  for (let i = 1, row = 0; i < right.length; row += i++) {
     let leads = going;
-    for (let j = 0; j < i; j++) leads &= surer[pair++]![w]!;
+    for (let j = 0; j < i && leads !== 0; j++) leads &= surer[row + j]![w]!;
     good = (good & ~leads) | (leads & right[i]![w]!);
   }
   return good & going;
