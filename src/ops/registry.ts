@@ -12,7 +12,12 @@ export function opKey(op: string, domain: string): string {
 /** What is known of an operator. Aspects without a rule are `undefined`; an unknown operator has none at all. */
 export function opRecord(op: string, domain: string): OpRecord {
   const key = opKey(op, domain);
-  return { op, domain, infer: shapeRules[key], cost: costRules[key], vjp: gradientRules[key] };
+  return { op, domain, infer: ruleIn(shapeRules, key), cost: ruleIn(costRules, key), vjp: ruleIn(gradientRules, key) };
+}
+
+/** A table's own entry: an operator named `constructor` has none. */
+function ruleIn<T>(rules: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(rules, key) ? rules[key] : undefined;
 }
 
 /** Every operator with at least one rule, by name. */

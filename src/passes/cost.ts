@@ -337,18 +337,20 @@ function scanLength(node: Node, scope: Scope): number | undefined {
 }
 
 /** Inputs that hold settings rather than weights, whatever their type. */
-const SETTINGS: Readonly<Record<string, readonly number[]>> = {
-  Clip: [1, 2],
-  Dropout: [1, 2],
-  Pad: [1, 2, 3],
-  Range: [0, 1, 2],
-  Resize: [1, 2, 3],
-  Upsample: [1],
-  OneHot: [1, 2],
-  Expand: [1],
-  Tile: [1],
-  TopK: [1],
-};
+const SETTINGS: ReadonlyMap<string, readonly number[]> = new Map(
+  Object.entries({
+    Clip: [1, 2],
+    Dropout: [1, 2],
+    Pad: [1, 2, 3],
+    Range: [0, 1, 2],
+    Resize: [1, 2, 3],
+    Upsample: [1],
+    OneHot: [1, 2],
+    Expand: [1],
+    Tile: [1],
+    TopK: [1],
+  }),
+);
 
 /** Values of initializers and Constant nodes by name. */
 function constantsIn(graph: Graph): ReadonlyMap<string, Tensor> {
@@ -368,7 +370,7 @@ function weightsOf(node: Node, constants: ReadonlyMap<string, Tensor>, counted: 
     const tensor = constants.get(input);
     if (tensor === undefined || counted.has(tensor)) return;
     if (tensor.dtype === 'int64' || tensor.dtype === 'bool' || tensor.dtype === 'string') return;
-    if (tensor.dims.length === 0 || (node.domain === '' && SETTINGS[node.op]?.includes(index))) return;
+    if (tensor.dims.length === 0 || (node.domain === '' && SETTINGS.get(node.op)?.includes(index))) return;
     counted.add(tensor);
     found.push(tensor);
   });

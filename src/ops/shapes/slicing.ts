@@ -33,26 +33,29 @@ import {
 /** Beyond this, a bound means "to the end": INT64 and INT32 sentinels. */
 const FAR = 2 ** 31 - 1;
 
-/** The position that a slice bound means on an axis: negative counts from the end; clamped to low … high. */
-function position(dim: Dim, bound: Dim, low: Dim, high: Dim): Dim {
+/** The position that a slice bound means on an axis walked backwards: negative counts from the end; −1 is before the first. */
+function backward(dim: Dim, bound: Dim): Dim {
   if (bound === null) return null;
-  if (typeof bound === 'number' && bound >= FAR) return high;
-  if (typeof bound === 'number' && bound <= -FAR) return low;
-  return minDims(maxDims(typeof bound === 'number' && bound < 0 ? addDims(dim, bound) : bound, low), high);
+  const last = subDims(dim, 1);
+  if (typeof bound === 'number' && bound >= FAR) return last;
+  if (typeof bound === 'number' && bound <= -FAR) return -1;
+  return typeof bound === 'number' && bound < 0 ? maxDims(addDims(dim, bound), -1) : minDims(bound, last);
 }
 
-/** Number of elements that start:end:step takes from an axis. */
+/**
+ * Number of elements that start:end:step takes from an axis. Positions are clamped only as far as the count needs, so that
+ * `[1:-1]` of `n` is `max(n-2, 0)`.
+ */
 export function sliceLength(dim: Dim, start: Dim, end: Dim, step: Dim): Dim {
   if (step === null || typeof step === 'string') return null;
   // An unknown axis may be empty, or shorter than the bounds say.
-  if (dim === null) return null;
-  if (step > 0) {
-    const length = subDims(position(dim, end, 0, dim), position(dim, start, 0, dim));
-    return maxDims(ceilDivDims(length, step), 0);
-  }
-  const last = subDims(dim, 1);
-  const length = subDims(position(dim, start, -1, last), position(dim, end, -1, last));
-  return maxDims(ceilDivDims(length, -step), 0);
+  if (dim === null || start === null || end === null) return null;
+  if (step < 0) return maxDims(ceilDivDims(subDims(backward(dim, start), backward(dim, end)), -step), 0);
+  const toEnd = typeof end === 'number' && end >= FAR;
+  if (toEnd && typeof start === 'number' && start < 0) return ceilDivDims(minDims(-start, dim), step);
+  const first = typeof start === 'number' && start < 0 ? maxDims(addDims(dim, start), 0) : start;
+  const last = toEnd ? dim : typeof end === 'number' && end < 0 ? addDims(dim, end) : minDims(end, dim);
+  return maxDims(ceilDivDims(subDims(last, first), step), 0);
 }
 
 /** Slice-1 (attributes) and 10 … 13 (inputs). Followed contents are sliced as well. */
@@ -92,12 +95,9 @@ function slicedContents(
   const [start, end, step] = [starts[0]!, ends?.[0], steps?.[0]];
   if (typeof start !== 'number' || typeof end !== 'number' || typeof step !== 'number') return undefined;
   const length = sliceLength(content.length, start, end, step) as number;
-  const first = position(
-    content.length,
-    start,
-    step > 0 ? 0 : -1,
-    step > 0 ? content.length : content.length - 1,
-  ) as number;
+  const size = content.length;
+  const forward = start < 0 ? Math.max(start + size, 0) : start;
+  const first = step > 0 ? forward : (backward(size, start) as number);
   return Array.from({ length }, (_, at) => content[first + at * step]!);
 }
 
