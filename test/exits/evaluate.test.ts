@@ -11,7 +11,7 @@ import type { PolicyKind } from '../../src/exits/policies/policy.js';
 import { ExitProgress } from '../../src/exits/policies/progress.js';
 import { instantiatedExits } from '../../src/exits/rates.js';
 import { ScoreCollector, scoreTables } from '../../src/exits/scores.js';
-import { snapThresholds, thresholdGrid } from '../../src/exits/thresholds.js';
+import { fixedGrid, snapThresholds, thresholdGrid } from '../../src/exits/thresholds.js';
 import { naiveOutcome } from './naive.js';
 import { syntheticCosts, syntheticMemo } from './synthetic.js';
 
@@ -152,23 +152,27 @@ describe('evaluation by look-up', () => {
     }
   });
 
-  it('lets the earliest of equally confident exits answer', () => {
-    const tied = {
+  it('lets the earliest of equally confident exits answer, in bit sets too', () => {
+    const rows = [
+      [1, 2],
+      [2, 1],
+      [2, 1],
+    ];
+    const tied = scoreTables({
       labels: Int32Array.of(0),
       classes: 2,
-      logits: [
-        [1, 2],
-        [2, 1],
-        [1, 2],
-      ].map((row) => Float32Array.from(row)),
-    };
-    const traced = traceDesign(scoreTables(tied), syntheticCosts(2), {
+      logits: rows.map((row) => Float32Array.from(row)),
+    });
+    const cost = syntheticCosts(2);
+    const traced = traceDesign(tied, cost, {
       exits: [0, 1],
       policy: { kind: 'confidence', thresholds: 0.99 },
       fallback: 'most-confident',
     });
     expect(traced.answeredBy[0]).toBe(0);
     expect(traced.exitOf[0]).toBe(2);
+    const evaluator = new DesignEvaluator(tied, cost, fixedGrid('confidence', [0.99], 2), 'most-confident');
+    expect(evaluator.evaluate([0, 1, 2], [0]).correct).toBe(0);
   });
 
   it('takes more samples through as the threshold tightens', () => {
