@@ -25,7 +25,7 @@ export class GraphBuilder {
   readonly nodes: Node[] = [];
   readonly initializers = new Map<string, Tensor>();
   readonly types = new Map<string, ValueType>();
-  readonly #taken: Set<string>;
+  #taken: Set<string>;
   readonly #counters = new Map<string, number>();
   readonly #constants = new Map<string, string>();
 
@@ -36,6 +36,13 @@ export class GraphBuilder {
   /** A builder whose names do not collide with any value or node of `graph`, sub-graphs included. */
   static beside(graph: Graph): GraphBuilder {
     return new GraphBuilder(namesOf(graph));
+  }
+
+  /** A builder for a graph inside this one: it shares the names, so that neither ever shadows the other. */
+  nested(): GraphBuilder {
+    const inner = new GraphBuilder();
+    inner.#taken = this.#taken;
+    return inner;
   }
 
   /** A name that nothing else bears: `stem` itself where free, else `stem_1`, `stem_2` … */

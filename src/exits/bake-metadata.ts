@@ -1,0 +1,64 @@
+/** @file The `cuttle.baked` metadata of a baked model: which design it is, and what its outputs mean. */
+import { z } from 'zod';
+import { CuttleError, type Model } from '../ir/index.js';
+import { policyKinds } from './policies/index.js';
+import type { PolicyKind } from './policies/policy.js';
+
+/** Key among the model's `metadata_props`. */
+export const BAKED_KEY = 'cuttle.baked';
+
+const name = z.string().min(1);
+const count = z.number().int().nonnegative();
+// Infinity ("never leaves") is a threshold, but no JSON number.
+const threshold = z.union([z.number(), z.enum(['Infinity', '-Infinity']).transform(Number)]);
+
+export const bakedInfoSchema = z.object({
+  version: z.literal(1),
+  input: name,
+  classes: z.number().int().min(2),
+  /** Names of the outputs. */
+  outputs: z.object({ logits: name, exit: name, label: name }),
+  /** Instantiated exits in order, by their number in the progressive model, and the value that each hangs on. */
+  exits: z.array(z.object({ exit: count, at: name })).min(1),
+  policy: z.object({
+    kind: z.enum(policyKinds as [PolicyKind, ...PolicyKind[]]),
+    thresholds: z.union([threshold, z.array(threshold)]),
+    temperatures: z.array(z.number().positive()).optional(),
+  }),
+  fallback: z.enum(['most-confident', 'last']),
+});
+
+export type BakedInfo = z.infer<typeof bakedInfoSchema>;
+
+/** A model whose `cuttle.baked` entry is malformed. Exit code 3. */
+export class InvalidBakedError extends CuttleError {
+  constructor(why: string, cause?: unknown) {
+    super('invalid', 'exits/invalid-baked', `the metadata entry cuttle.baked is damaged: ${why}`, {
+      hint: 'Bake the design again.',
+      cause,
+    });
+  }
+}
+
+/** The entry's text. */
+export function writeBaked(info: BakedInfo): string {
+  return JSON.stringify(info, (_, value: unknown) =>
+    value === Infinity || value === -Infinity ? String(value) : value,
+  );
+}
+
+/** What a baked model says of itself; `undefined` for any other model. Throws InvalidBakedError. */
+export function readBaked(model: Model): BakedInfo | undefined {
+  const text = model.metadata.get(BAKED_KEY);
+  if (text === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidBakedError('it is not JSON', cause);
+  }
+  const parsed = bakedInfoSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new InvalidBakedError(`${issue!.path.join('.')}: ${issue!.message}`, parsed.error);
+}

@@ -1,0 +1,52 @@
+/** @file The `cuttle.exits` metadata of a progressive model: where each exit hangs, its output, its cost, its calibration. */
+import { z } from 'zod';
+
+/** Key among the model's `metadata_props`. */
+export const EXITS_KEY = 'cuttle.exits';
+
+const count = z.number().int().nonnegative();
+const temperature = z.number().positive().finite();
+const name = z.string().min(1);
+
+export const exitInfoSchema = z.object({
+  /** Graph output with the exit's logits, [batch, classes]. */
+  output: name,
+  /** The backbone value that the head reads. */
+  value: name,
+  /** The convolution or pool whose result that is. */
+  node: name,
+  /** Place among all candidates of the backbone; neighbours differ by one. */
+  candidate: count,
+  /** Channels, height and width of the value. */
+  shape: z.tuple([count, count, count]),
+  /** Every path from the input to the answer runs through the value. */
+  blockEnd: z.boolean(),
+  /** Backbone MACs up to the value, for one sample. */
+  macs: count,
+  /** These MACs as a share of the whole backbone's. */
+  position: z.number().min(0).max(1),
+  head: z.object({ kind: name, width: count, macs: count, params: count }),
+  /** Softmax temperature found by calibration; 1 before. */
+  temperature,
+});
+
+export const exitsInfoSchema = z.object({
+  version: z.literal(1),
+  /** The one input to feed, and its dims after the batch. */
+  input: name,
+  inputShape: z.array(count),
+  /** Symbol of the batch axis. */
+  batch: name,
+  classes: z.number().int().min(2),
+  /** MACs of the backbone to its end, for one sample. */
+  macs: count,
+  /** In execution order. */
+  exits: z.array(exitInfoSchema),
+  /** The backbone's own answer: its logits' value, and the public output that shows them (or their softmax). */
+  final: z.object({ output: name, logits: name, temperature }),
+});
+
+/** One trained exit of a progressive model. */
+export type ExitInfo = z.infer<typeof exitInfoSchema>;
+/** The whole metadata entry. */
+export type ExitsInfo = z.infer<typeof exitsInfoSchema>;
