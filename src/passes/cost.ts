@@ -1,7 +1,6 @@
 /** @file What a model costs: arithmetic, parameters and activation memory, per node and in total. */
 import {
   byteLength,
-  constantTensor,
   CuttleError,
   opsetOf,
   requiredInputs,
@@ -22,6 +21,7 @@ import {
 import { opRecord, ShapeError, tripCount, UnsupportedOpError, type Cost, type StaticTensorType } from '../ops/index.js';
 import { mapDims } from './bind-dims.js';
 import { inferShapes } from './infer-shapes.js';
+import { constantsIn, weightsOf } from './parameters.js';
 import { peakMemory } from './peak-memory.js';
 
 export interface CostOptions {
@@ -334,45 +334,4 @@ function scanLength(node: Node, scope: Scope): number | undefined {
   // Scan-8 has a batch dim in front, and runs once per sample of it.
   if (opsetOf(scope.model) < 9) return type && (type.shape[0] ?? 1) * (type.shape[axis + 1] ?? 1);
   return type?.shape.at(axis);
-}
-
-/** Inputs that hold settings rather than weights, whatever their type. */
-const SETTINGS: ReadonlyMap<string, readonly number[]> = new Map(
-  Object.entries({
-    Clip: [1, 2],
-    Dropout: [1, 2],
-    Pad: [1, 2, 3],
-    Range: [0, 1, 2],
-    Resize: [1, 2, 3],
-    Upsample: [1],
-    OneHot: [1, 2],
-    Expand: [1],
-    Tile: [1],
-    TopK: [1],
-  }),
-);
-
-/** Values of initializers and Constant nodes by name. */
-function constantsIn(graph: Graph): ReadonlyMap<string, Tensor> {
-  const constants = new Map(graph.initializers);
-  for (const [name, { values }] of graph.sparseInitializers) constants.set(name, values);
-  for (const node of graph.nodes)
-    if (node.op === 'Constant' && node.domain === '') {
-      const value = constantTensor(node);
-      if (value) constants.set(node.outputs[0]!, value);
-    }
-  return constants;
-}
-
-function weightsOf(node: Node, constants: ReadonlyMap<string, Tensor>, counted: Set<Tensor>): readonly Tensor[] {
-  const found: Tensor[] = [];
-  node.inputs.forEach((input, index) => {
-    const tensor = constants.get(input);
-    if (tensor === undefined || counted.has(tensor)) return;
-    if (tensor.dtype === 'int64' || tensor.dtype === 'bool' || tensor.dtype === 'string') return;
-    if (tensor.dims.length === 0 || (node.domain === '' && SETTINGS.get(node.op)?.includes(index))) return;
-    counted.add(tensor);
-    found.push(tensor);
-  });
-  return found;
 }
