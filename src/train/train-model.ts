@@ -60,6 +60,8 @@ export interface TrainModelOptions {
   readonly seed?: number;
   readonly session?: SessionOptions;
   readonly checkpoints?: CheckpointStore;
+  /** Steps between checkpoints within an epoch; only at the ends of epochs where omitted. */
+  readonly checkpointSteps?: number;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: TrainEvent) => void;
 }
@@ -157,6 +159,7 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
         : undefined,
     earlyStopping: options.earlyStopping,
     checkpoints: options.checkpoints,
+    checkpointSteps: options.checkpointSteps,
     signal,
     onEvent: options.onEvent,
     fingerprint: fingerprintOf(options, { batchSize, learningRate, epochs, preprocessing }),
