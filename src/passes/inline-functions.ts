@@ -4,6 +4,7 @@ import {
   InvalidGraphError,
   makeNode,
   opsetOf,
+  subgraphsOf,
   type Attribute,
   type Attributes,
   type Graph,
@@ -22,6 +23,7 @@ export interface InlineResult {
 
 /** Functions that call functions multiply: what a hostile file could unfold to is bounded. */
 const MAX_NODES = 1_000_000;
+const MAX_CALL_DEPTH = 200;
 
 /**
  * Replaces every call of a model-local function, in sub-graphs and inside other functions too, and drops the function
@@ -36,30 +38,50 @@ export function inlineFunctions(model: Model): InlineResult {
   const opsets = new Map(model.opsets);
   const names = GraphBuilder.beside(model.graph);
   const inlined = new Map<string, number>();
-  let made = 0;
+  checkSize(model.graph, functions);
 
-  const inlineNodes = (nodes: readonly Node[], stack: readonly string[]): readonly Node[] =>
+  const inlineNodes = (nodes: readonly Node[]): readonly Node[] =>
     nodes.flatMap((node) => {
       const key = keyOf(node.domain, node.op, node.overload);
       const fn = functions.get(key);
-      if (fn === undefined)
-        return [mapSubgraphs(node, (graph) => ({ ...graph, nodes: inlineNodes(graph.nodes, stack) }))];
-      if (stack.includes(key)) throw new InvalidGraphError(`function '${key}' calls itself`);
+      if (fn === undefined) return [mapSubgraphs(node, (graph) => ({ ...graph, nodes: inlineNodes(graph.nodes) }))];
       inlined.set(key, (inlined.get(key) ?? 0) + 1);
       importOpsets(fn, opsets);
-      const body = instantiate(fn, node, names);
-      made += body.length;
-      if (made > MAX_NODES)
-        throw new InvalidGraphError(`inlining its functions would make more than ${MAX_NODES} nodes`);
-      return inlineNodes(body, [...stack, key]);
+      return inlineNodes(instantiate(fn, node, names));
     });
 
-  const graph = { ...model.graph, nodes: inlineNodes(model.graph.nodes, []) };
+  const graph = { ...model.graph, nodes: inlineNodes(model.graph.nodes) };
   // A domain that held nothing but functions is no longer imported: engines refuse domains they do not know.
   const used = new Set<string>();
   collectDomains(graph, used);
   for (const domain of new Set(model.functions.map((fn) => fn.domain))) if (!used.has(domain)) opsets.delete(domain);
   return { model: { ...model, graph, opsets, functions: [] }, changed: true, inlined };
+}
+
+/** Throws where a function calls itself or where inlining would unfold to too many nodes; makes none of them. */
+function checkSize(graph: Graph, functions: ReadonlyMap<string, ModelFunction>): void {
+  const sizes = new Map<string, number>();
+  const sizeOfNodes = (nodes: readonly Node[], stack: readonly string[]): number => {
+    let size = 0;
+    for (const node of nodes) {
+      const key = keyOf(node.domain, node.op, node.overload);
+      size += functions.has(key) ? sizeOfFunction(key, stack) : 1;
+      for (const [, inner] of subgraphsOf(node)) size += sizeOfNodes(inner.nodes, stack);
+    }
+    return size;
+  };
+  const sizeOfFunction = (key: string, stack: readonly string[]): number => {
+    if (stack.includes(key)) throw new InvalidGraphError(`function '${key}' calls itself`);
+    if (stack.length >= MAX_CALL_DEPTH)
+      throw new InvalidGraphError(`the model's functions call each other more than ${MAX_CALL_DEPTH} deep`);
+    const known = sizes.get(key);
+    if (known !== undefined) return known;
+    const size = 1 + sizeOfNodes(functions.get(key)!.nodes, [...stack, key]);
+    sizes.set(key, size);
+    return size;
+  };
+  if (sizeOfNodes(graph.nodes, []) > MAX_NODES)
+    throw new InvalidGraphError(`inlining the model's functions would make more than ${MAX_NODES} nodes`);
 }
 
 function keyOf(domain: string, name: string, overload: string): string {

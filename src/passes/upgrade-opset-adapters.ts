@@ -1,6 +1,24 @@
 /** @file How each operator changed between opsets 7 and 21, as a table: an adapter, or "compatible". */
-import { dataTypes, floatOf, intOf, intsOf, string, stringOf, int, Tensor, type Node } from '../ir/index.js';
-import { changed, floatConstant, helper, OpsetUpgradeError, type Adapter } from './upgrade-opset-context.js';
+import {
+  dataTypes,
+  floatOf,
+  intOf,
+  intsOf,
+  string,
+  stringOf,
+  int,
+  Tensor,
+  type Attribute,
+  type Node,
+} from '../ir/index.js';
+import {
+  changed,
+  floatConstant,
+  helper,
+  OpsetUpgradeError,
+  type Adapter,
+  type AdapterContext,
+} from './upgrade-opset-context.js';
 
 /** An integer-list attribute that becomes an input at position `at`; an absent or empty one leaves the input out. */
 const intsToInput =
@@ -103,8 +121,14 @@ const upsampleScales: Adapter = (node, context) => {
   return [changed(node, { inputs: [node.inputs[0]!, input] }, { drop: ['scales'] })];
 };
 
-/** Upsample-9 → Resize-10. */
-const upsampleToResize: Adapter = (node) => [changed(node, { op: 'Resize' })];
+/** Upsample-9 → Resize-10; where the upgrade goes on, the next adapter does it, knowing that the operator enlarges. */
+const upsampleToResize: Adapter = (node, context) =>
+  context.target === context.version ? [changed(node, { op: 'Resize' })] : [node];
+
+/** Upsample-9 → Resize-11. Its scales are at least 1, so that the neighbour taken is the lower one. */
+const upsampleForms: Adapter = (node, context) => [
+  withForms(node, context, stringOf(node, 'mode', 'nearest') === 'nearest' ? 'floor' : undefined),
+];
 
 /**
  * Resize-10 → 11: the operator had one way to place samples, which is now called asymmetric. Which neighbour it took
@@ -118,20 +142,16 @@ const resizeForms: Adapter = (node, context) => {
     throw new OpsetUpgradeError(node, context.version, 'its scales are not constant, so that its rounding is unknown');
   if (nearest && shrinks && scales!.some((scale) => scale > 1))
     throw new OpsetUpgradeError(node, context.version, 'it enlarges one axis and shrinks another');
-  const roi = context.constant(`${node.name}_roi`, Tensor.floats([]));
-  return [
-    changed(
-      node,
-      { inputs: [node.inputs[0]!, roi, node.inputs[1]!] },
-      {
-        set: {
-          coordinate_transformation_mode: string('asymmetric'),
-          ...(nearest ? { nearest_mode: string(shrinks ? 'ceil' : 'floor') } : {}),
-        },
-      },
-    ),
-  ];
+  return [withForms(node, context, nearest ? (shrinks ? 'ceil' : 'floor') : undefined)];
 };
+
+/** A Resize-11 that works as Resize-10 did. */
+function withForms(node: Node, context: AdapterContext, rounding: string | undefined): Node {
+  const roi = context.constant(`${node.name}_roi`, Tensor.floats([]));
+  const set: Record<string, Attribute> = { coordinate_transformation_mode: string('asymmetric') };
+  if (rounding !== undefined) set['nearest_mode'] = string(rounding);
+  return changed(node, { op: 'Resize', inputs: [node.inputs[0]!, roi, node.inputs[1]!] }, { set });
+}
 
 /** Resize-11 → 13: inputs that were empty tensors, for want of being optional, are left out. */
 const resizeOptional: Adapter = (node, context) => {
@@ -239,7 +259,7 @@ export const adapters: Readonly<Record<string, Readonly<Record<number, Adapter>>
   Squeeze: { 13: intsToInput('axes', 1) },
   TopK: { 10: topK },
   Unsqueeze: { 13: intsToInput('axes', 1) },
-  Upsample: { 9: upsampleScales, 10: upsampleToResize },
+  Upsample: { 9: upsampleScales, 10: upsampleToResize, 11: upsampleForms },
 };
 
 /** True where the operator's change at this version needs work on its nodes. */

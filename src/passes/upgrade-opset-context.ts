@@ -25,6 +25,8 @@ export class OpsetUpgradeError extends CuttleError {
 export interface AdapterContext {
   /** The version that the node is brought to, from the one before. */
   readonly version: number;
+  /** The version at which the upgrade ends. */
+  readonly target: number;
   /** Type of a value of the surrounding graphs, where it is known. */
   type(value: string): TensorType | undefined;
   /** A value's constant content, where it has one. */

@@ -168,6 +168,7 @@ class Upgrade {
     for (let version = from + 1; version <= target; version++) {
       const context: AdapterContext = {
         version,
+        target,
         type: (value) => this.#type(value, scope),
         constantOf: (value) => constants.get(value),
         floatType: (node, value) => this.#floatType(node, value, scope, version),
