@@ -73,6 +73,11 @@ export interface VjpContext {
   shape(value: string): Shape;
   /** A forward value's constant content, where it has one. */
   constant(value: string | undefined): Tensor | undefined;
+  /**
+   * Whether nothing else reads a value, and, where it is a constant, no other constant has the same content: ORT merges
+   * equal constants, and some kernels write over their inputs.
+   */
+  isUnshared(value: string): boolean;
   /** Refuses this node by name. `why` completes "the gradient of … cannot be formed: ". */
   refuse(why: string): never;
 }

@@ -2,6 +2,7 @@
 import {
   capturesOf,
   constantTensor,
+  consumersOf,
   CuttleError,
   EMIT_OPSET,
   GraphBuilder,
@@ -74,6 +75,7 @@ export function appendGradients(
   const onPath = dependentValues(nodes, wrt, options.stop);
   const b = GraphBuilder.beside(model.graph);
   const constants = constantsOf(model.graph);
+  const readers = consumersOf(model.graph);
   const parts = new Map<string, string[]>();
 
   /** The sum of what every consumer contributed; formed once, when all of them have been visited. */
@@ -116,6 +118,7 @@ export function appendGradients(
       type: typeOf,
       shape: (value) => typeOf(value).shape!,
       constant: (value) => (value === undefined ? undefined : constants.get(value)),
+      isUnshared: (value) => (readers.get(value)?.length ?? 0) <= 1 && !hasTwin(constants, value),
       refuse: (why) => {
         throw new UnsupportedGradientError(node, why);
       },
@@ -172,6 +175,21 @@ function dependentValues(
     if ([...readsOf(node)].some((input) => dependent.has(input)))
       for (const output of node.outputs) if (output !== '' && !stop.has(output)) dependent.add(output);
   return dependent;
+}
+
+/** Whether another constant has the same type, dims and bytes as the constant `value`. */
+function hasTwin(constants: ReadonlyMap<string, Tensor>, value: string): boolean {
+  const own = constants.get(value);
+  if (own === undefined) return false;
+  for (const [name, other] of constants)
+    if (
+      name !== value &&
+      other.dtype === own.dtype &&
+      other.dims.join() === own.dims.join() &&
+      other.bytes.every((byte, i) => byte === own.bytes[i])
+    )
+      return true;
+  return false;
 }
 
 /** Initializers (those that are not inputs) and Constant nodes by value name. */

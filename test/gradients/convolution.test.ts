@@ -45,6 +45,11 @@ const convolutions: readonly OpCase[] = [
     pads: [1, 1, 0, 0, 1, 1],
     strides: [1, 2, 1],
   }),
+  conv('many channels over a small map', [f(2, 8, 2, 2), f(9, 8, 3, 3)], { pads: [1, 1, 1, 1] }),
+  conv('dilated over a wide map', [f(2, 2, 9, 10), f(2, 2, 3, 2)], { dilations: [2, 3], pads: [2, 0, 1, 3] }),
+  conv('wide map in one dimension', [f(2, 2, 12), f(3, 2, 3)], { pads: [1, 1] }),
+  conv('wide map in three dimensions', [f(1, 2, 5, 5, 5), f(2, 2, 2, 3, 2)], { pads: [1, 0, 1, 0, 1, 0] }),
+  conv('wide map, cropped at the end', [f(2, 1, 9, 9), f(2, 1, 2, 2)]),
   conv('whole-map kernel', [f(3, 2, 4, 4), f(5, 2, 4, 4)]),
 ];
 

@@ -1,5 +1,5 @@
 /** @file Gradients of activation functions. */
-import { floatOf, stringOf } from '../../ir/index.js';
+import { float, floatOf, stringOf } from '../../ir/index.js';
 import type { VjpRule } from '../record.js';
 import type { Arith } from './arith.js';
 import { arithOf, reduceTo } from './shaping.js';
@@ -8,6 +8,12 @@ import { unary } from './unary.js';
 /** Selu's constants as ONNX gives them. */
 const SELU_ALPHA = 1.6732632423543772;
 const SELU_GAMMA = 1.0507009873554805;
+
+/**
+ * The largest float32. min(1, STEEPEST·y) is 1 for every normal y > 0 and 0 for y = 0: a step in one kernel, about
+ * twice as fast as Greater with Where, Cast or Sign (bench/conv-gradient). The output y is positive exactly where x is.
+ */
+const STEEPEST = 3.4028234663852886e38;
 
 /** PRelu: dx = g where x ≥ 0 else g·slope; dslope = Σ g·x over negative x. */
 const prelu: VjpRule = (c) => {
@@ -51,8 +57,11 @@ function mishSlope(e: Arith, x: string): string {
 }
 
 export const activationGradients: Readonly<Record<string, VjpRule>> = {
-  // The output is positive exactly where the input is, and it is what the next layer keeps in memory anyway.
-  Relu: unary(({ e, y, g }) => e.where(e.greater(y, 0), g, 0)),
+  Relu: unary(({ e, y, g, c }) =>
+    e.dtype === 'float32'
+      ? e.mul(g, c.b.op('HardSigmoid', [y], { alpha: float(STEEPEST), beta: float(0) }, { name: 'grad_relu_mask' }))
+      : e.where(e.greater(y, 0), g, 0),
+  ),
   LeakyRelu: unary(({ e, x, g, node }) => e.where(e.greater(x, 0), g, e.mul(g, floatOf(node, 'alpha', 0.01)))),
   ThresholdedRelu: unary(({ e, x, g, node }) => e.where(e.greater(x, floatOf(node, 'alpha', 1)), g, 0)),
   PRelu: prelu,

@@ -1,5 +1,5 @@
 /** @file Gradient of BatchNormalization, training and inference form. */
-import { floatOf, intOf } from '../../ir/index.js';
+import { float, floatOf, intOf } from '../../ir/index.js';
 import type { VjpContext, VjpRule } from '../record.js';
 import { arithOf, countAlong, perChannel, range } from './shaping.js';
 
@@ -36,19 +36,30 @@ function training(c: VjpContext, g: string): readonly (string | undefined)[] {
   if (c.wants(0)) {
     const count = countAlong(c, x, axes);
     const a = e.mul(scale, inverse);
-    const b = e.neg(e.div(e.mul(e.mul(a, inverse), dScale), count));
-    const shift = e.neg(e.add(e.div(e.mul(a, sumG), count), e.mul(b, mean)));
-    const spread = (value: string): string => perChannel(c, value, rank);
-    dX = e.add(e.add(e.mul(g, spread(a)), e.mul(x, spread(b))), spread(shift));
+    // b·x + c is this node again with other scale and bias: its kernel does an affine map per channel in one pass. Mean 0
+    // and variance 1 would be constants, which ORT merges with equal running averages and then overwrites in place.
+    const rest = c.b.op(
+      'BatchNormalization',
+      [x, e.neg(e.div(e.mul(a, dScale), count)), e.neg(e.div(e.mul(a, sumG), count)), mean, variance],
+      { epsilon: float(floatOf(c.node, 'epsilon', 1e-5)) },
+      { name: 'grad_affine' },
+    );
+    dX = e.add(e.mul(g, perChannel(c, a, rank)), rest);
   }
   return [dX, c.wants(1) ? dScale : undefined, c.wants(2) ? sumG : undefined];
 }
 
-/** The batch's mean and variance: the node's own outputs where momentum 0 makes them just that, else formed again. */
+/**
+ * The batch's mean and variance: the node's own outputs where momentum 0 makes them just that, else formed again. ORT
+ * writes these outputs in place over the running averages, so they are used only where no other node reads those and no
+ * equal constant exists that ORT would merge with them.
+ */
 function batchStatistics(c: VjpContext, axes: readonly number[]): { mean: string; variance: string } {
   const [, mean, variance] = c.outputs;
-  // With another momentum the outputs are mixed with running values that ORT overwrites in place, so they cannot be unmixed.
-  if (mean !== undefined && variance !== undefined && floatOf(c.node, 'momentum', 0.9) === 0) return { mean, variance };
+  const unshared = c.isUnshared(c.inputs[3]!) && c.isUnshared(c.inputs[4]!);
+  // With another momentum the outputs are mixed with running values that are overwritten, so they cannot be unmixed.
+  if (unshared && mean !== undefined && variance !== undefined && floatOf(c.node, 'momentum', 0.9) === 0)
+    return { mean, variance };
   const e = arithOf(c);
   const x = c.inputs[0]!;
   const centre = e.mean(x, axes);

@@ -5,6 +5,7 @@
 import type { VjpContext } from '../record.js';
 import type { Convolution } from './conv-input.js';
 import { all, reach } from './conv-geometry.js';
+import { shiftedWeightGradient } from './conv-weight-shifts.js';
 import { needStatic, range, reshape } from './shaping.js';
 
 /** Slice's "to the end". */
@@ -35,6 +36,7 @@ interface Grid {
 export function convWeightGradient(c: VjpContext, conv: Convolution): string {
   const grid = gridOf(c, conv);
   const { filters, channels, groups, window } = conv;
+  if (prefersShifts(conv, grid)) return shiftedWeightGradient(c, conv);
   const products = groups === 1 ? sharedProducts(c, conv, grid) : groupedProducts(c, conv, grid);
   const inGroup = channels / groups;
   if (all(window.kernel, 1)) return reshape(c, products[0]!, [filters, inGroup, ...window.kernel]);
@@ -42,6 +44,16 @@ export function convWeightGradient(c: VjpContext, conv: Convolution): string {
   const stacked = reshape(c, c.b.op('Concat', products, { axis: 0 }), [...window.kernel, filters, inGroup]);
   const rank = spatial.length;
   return c.b.op('Transpose', [stacked], { perm: [rank, rank + 1, ...spatial] }, { name: 'grad_conv_w' });
+}
+
+/**
+ * Whether shifting both X and dY (products per image) beats one product per tap over all images: while the partial
+ * sums per image are small against the map (bench/conv-gradient).
+ */
+function prefersShifts({ channels, filters, groups, window }: Convolution, { extent, taps }: Grid): boolean {
+  if (groups !== 1 || !all(window.strides, 1)) return false;
+  const area = extent.reduce((product, size) => product * size, 1);
+  return channels * filters * taps.length <= 2 * (channels + filters) * area;
 }
 
 function gridOf(c: VjpContext, { dyShape, window }: Convolution): Grid {
