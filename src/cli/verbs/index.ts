@@ -1,9 +1,11 @@
 /** @file The verbs, in the order in which help lists them. */
 import type { Verb } from '../verb.js';
+import { adapt } from './adapt.js';
+import { demo } from './demo.js';
 import { evaluate } from './eval.js';
 import { inspect } from './inspect.js';
 import { profile } from './profile.js';
 import { run } from './run.js';
 import { train } from './train.js';
 
-export const verbs: readonly Verb[] = [inspect, profile, train, evaluate, run];
+export const verbs: readonly Verb[] = [inspect, profile, train, adapt, evaluate, run, demo];

@@ -1,0 +1,147 @@
+/** @file What the verbs adapt and demo share: run the job in a folder, show progress, write artefacts and report, sum up. */
+import { adapt, type Adapted, type AdaptEvent, type AdaptOptions } from '../exits/adapt/adapt.js';
+import { exitNamesOf } from '../exits/open-classifier.js';
+import { sha256 } from '../platform/node/hash.js';
+import { claimFolder, folderWorkspace, markFolder, writeArtefacts, type Artefacts } from './adapt-folder.js';
+import { writeAdaptReport } from './adapt-report.js';
+import type { Progress } from './console.js';
+import { formatMs, formatPercent, formatTable } from './format.js';
+import type { VerbContext, VerbResult } from './verb.js';
+import { showTraining } from './verbs/train.js';
+
+export interface AdaptJob extends Omit<AdaptOptions, 'identity' | 'workspace' | 'signal' | 'onEvent'> {
+  /** Of the model, for people. */
+  readonly name: string;
+  readonly dataName: string;
+  readonly out: string;
+  readonly force: boolean;
+  readonly modelSha256: string;
+}
+
+/** Runs the main job and writes everything below `job.out`. Throws what the steps throw. */
+export async function runAdapt(
+  context: Pick<VerbContext<unknown>, 'console' | 'signal'>,
+  job: AdaptJob,
+): Promise<VerbResult> {
+  const identity = sha256(
+    JSON.stringify([job.modelSha256, job.dataName, job.data.train.size, job.data.calibration.size, job.data.test.size]),
+  );
+  const workspace = folderWorkspace(job.out);
+  await claimFolder(job.out, workspace, identity, job.force);
+  await markFolder(workspace, identity);
+  const adapted = await adapt({
+    ...job,
+    identity,
+    workspace,
+    signal: context.signal,
+    onEvent: showAdapting(context.console),
+  });
+  const artefacts = await writeArtefacts(job.out, adapted, job.modelSha256, job.constraint, job.seed);
+  const report = await writeAdaptReport(job, adapted);
+  return { json: describe(adapted, artefacts, report), text: summary(job, adapted, report) };
+}
+
+/** The documented JSON of `cuttle adapt`. */
+function describe(adapted: Adapted, artefacts: Artefacts, report: string): unknown {
+  const { backbone, designs, unreachable, progressive } = adapted;
+  return {
+    backbone,
+    device: adapted.profile.device,
+    latencyFrom: adapted.device === 'here' ? 'measured' : 'profile',
+    designs: designs.map(({ budget, limitMs, found, test }) => ({
+      budget: budget.asked,
+      limitMs,
+      exits: exitNamesOf(progressive, found.choice),
+      policy: found.choice.policy,
+      fallback: found.choice.fallback,
+      accuracy: test.accuracy,
+      calibrationAccuracy: found.predicted.accuracy,
+      latencyMs: {
+        predicted: found.predicted.latency.average,
+        predictedWorstCase: found.predicted.latency.worstCase,
+        measured: test.latency?.baked.typicalMean ?? null,
+        measuredStaged: test.latency?.staged.typicalMean ?? null,
+        measuredBackbone: test.latency?.backbone.typicalMean ?? null,
+      },
+      exitRates: test.exitRates,
+    })),
+    unreachable: unreachable.map(({ budget, limitMs, lowestMs }) => ({ budget: budget.asked, limitMs, lowestMs })),
+    baselines: Object.fromEntries(
+      (['SDN-6', 'BranchyNet-2'] as const).map((name) => [
+        name,
+        designs.map(({ budget, baselines }) => {
+          const design = baselines[name];
+          return design === undefined
+            ? { budget: budget.asked, accuracy: null, latencyMs: null }
+            : {
+                budget: budget.asked,
+                accuracy: design.predicted.accuracy,
+                latencyMs: design.predicted.latency.average,
+              };
+        }),
+      ]),
+    ),
+    artefacts: { ...artefacts, report },
+  };
+}
+
+function summary(job: AdaptJob, adapted: Adapted, report: string): string {
+  const { backbone, designs, unreachable } = adapted;
+  const rows = designs.map(({ budget, found, test, baselines }) => [
+    budget.asked,
+    formatPercent(test.accuracy),
+    formatMs(found.predicted.latency.average),
+    test.latency ? formatMs(test.latency.baked.typicalMean) : '–',
+    test.latency ? `${(test.latency.backbone.typicalMean / test.latency.baked.typicalMean).toFixed(2)}×` : '–',
+    String(found.choice.exits.length + (found.choice.truncated ? 0 : 1)),
+    ...(['SDN-6', 'BranchyNet-2'] as const).map((name) =>
+      baselines[name] ? formatPercent(baselines[name].predicted.accuracy) : '–',
+    ),
+  ]);
+  return [
+    `${job.name}: ${formatPercent(backbone.accuracy)} of ${job.data.test.size} test images right, ${formatMs(backbone.latencyMs)} an image${adapted.device === 'here' ? '' : ' on the profiled device'}`,
+    '',
+    formatTable(
+      ['budget', 'accuracy', 'predicted', 'measured', 'speed-up', 'exits', 'SDN-6 *', 'BranchyNet-2 *'],
+      rows,
+    ),
+    '* accuracy on the calibration images under the same budget, with the same heads',
+    ...unreachable.map(
+      ({ budget, limitMs, lowestMs }) =>
+        `${budget.asked} (${formatMs(limitMs)}) cannot be met: the fastest design takes ${formatMs(lowestMs)}`,
+    ),
+    '',
+    `models, designs and report are in ${job.out}; open ${report}`,
+  ].join('\n');
+}
+
+/** Progress lines for adapt's events. */
+function showAdapting(console: VerbContext<unknown>['console']): (event: AdaptEvent) => void {
+  let training: ReturnType<typeof showTraining> | undefined;
+  let memo: Progress | undefined;
+  return (event) => {
+    switch (event.kind) {
+      case 'candidates':
+        return console.log(`exits at ${event.count} of ${event.of} candidates`);
+      case 'training': {
+        const { group, groups } = event.event;
+        if (event.event.event.kind === 'start')
+          training = showTraining(console, groups > 1 ? `exits ${group}/${groups}` : 'exits');
+        return training?.(event.event.event);
+      }
+      case 'reused':
+        return console.log(event.what === 'exits' ? 'exits are trained already' : 'the memo is there already');
+      case 'memo':
+        memo ??= console.progress('memo', event.total);
+        memo.update(event.done);
+        if (event.done === event.total) memo.end();
+        return undefined;
+      case 'profiling':
+        return console.log('profiling on this device');
+      case 'searching':
+        return console.log('searching designs');
+      case 'measuring':
+        return console.log(`measuring design ${event.done + 1} of ${event.total}`);
+    }
+  };
+}
