@@ -1,0 +1,11 @@
+/** @file `cuttle/report`: tables for the terminal, SVG plots, and one-file HTML reports. Pure. */
+export * from './adapt-report.js';
+export * from './bar-plot.js';
+export * from './format.js';
+export * from './html.js';
+export * from './png.js';
+export * from './scale.js';
+export * from './style.js';
+export * from './svg.js';
+export * from './text-table.js';
+export * from './xy-plot.js';
