@@ -66,7 +66,7 @@ export const demo = defineVerb({
         backbone,
         data,
         preprocessing: resolvePreprocessing(backbone).preprocessing,
-        budgets: parseBudgets(['75%', '50%', '25%']),
+        budgets: parseBudgets(['50%', '75%', '40%']),
         constraint: 'average',
         policies: ['confidence'],
         fallback: 'most-confident',

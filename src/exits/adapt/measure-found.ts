@@ -19,6 +19,8 @@ export interface MeasuredOnTest {
   /** Exit (number in the progressive model) and label per image. */
   readonly exitOf: Int32Array;
   readonly labels: Int32Array;
+  /** Top-1 probability of the exit that answered, per image. */
+  readonly confidence: Float32Array;
   /** Single images, this device; absent where none were timed. */
   readonly latency?: Pick<MeasuredDesign, 'staged' | 'baked' | 'backbone'>;
 }
@@ -44,6 +46,7 @@ export async function measureFound(
   const final = progressive.info.exits.length;
   const exitOf = new Int32Array(test.size);
   const labels = new Int32Array(test.size);
+  const confidence = new Float32Array(test.size);
   let plainRight = 0;
   let done = 0;
   const plainChoice: DesignChoice = { exits: [], policy: { kind: 'confidence', thresholds: 1 }, fallback: 'last' };
@@ -56,6 +59,7 @@ export async function measureFound(
       answers.forEach((answer, i) => {
         exitOf[done + i] = answer.exit;
         labels[done + i] = answer.prediction;
+        confidence[done + i] = answer.confidence;
         if (reference[i]!.prediction === test.labels[done + i]) plainRight++;
       });
       done += answers.length;
@@ -78,6 +82,7 @@ export async function measureFound(
     exitAccuracy: right.map((count, i) => (stopped[i] === 0 ? null : count / stopped[i]!)),
     exitOf,
     labels,
+    confidence,
     ...(latencySamples > 0 && { latency: await timeSingles(progressive, choice, options) }),
   };
 }
