@@ -1,7 +1,6 @@
 /** @file The step graph: forward, backward and update of one training step as one ONNX model. */
 import {
   ancestorsOf,
-  constantTensor,
   consumersOf,
   GraphBuilder,
   makeModel,
@@ -20,7 +19,8 @@ import { StepSpecError, UntrainableError } from './errors.js';
 import { buildLoss, type LossContext, type LossTerm } from './losses.js';
 import { optimizerOf, type OptimizerSpec } from './optimizers.js';
 import { parametersOf, type Parameter } from './parameters.js';
-import { inferenceForm, trainingForm, type DropoutMask, type TrainedNorm } from './training-form.js';
+import { prepareForTraining } from './prepare.js';
+import { trainingForm, type DropoutMask, type TrainedNorm } from './training-form.js';
 
 /** Settings of the parameters that `match` picks; the first group that matches a parameter holds. */
 export interface ParameterGroup {
@@ -100,7 +100,7 @@ export interface StepGraph {
  */
 export function buildStep(model: Model, spec: StepSpec): StepGraph {
   if (spec.losses.length === 0) throw new StepSpecError('there is no loss term', 'Give at least one.');
-  const source = prepare(model);
+  const source = prepareForTraining(model);
   const all = parametersOf(source.graph);
   const chosen = all.filter(spec.trains ?? (() => true));
   for (const { name, value } of chosen)
@@ -129,24 +129,6 @@ function withoutIdle(forward: Forward, chosen: readonly Parameter[]): Forward {
   const { graph } = forward;
   const inputs = graph.inputs.filter(({ name }) => !idle.has(name));
   return { ...forward, graph: { ...graph, inputs, initializers: new Map([...graph.initializers, ...idle]) } };
-}
-
-/** The model at an opset that every rule knows, its trainable constants as initializers, in inference form. */
-function prepare(model: Model): Model {
-  const current = model;
-  return { ...current, graph: inferenceForm(hoistConstants(current.graph)) };
-}
-
-/** Float Constant nodes become initializers, so that weights stand in one place. */
-function hoistConstants(graph: Graph): Graph {
-  const initializers = new Map(graph.initializers);
-  const nodes = graph.nodes.filter((node) => {
-    const value = node.op === 'Constant' && node.domain === '' ? constantTensor(node) : undefined;
-    if (value === undefined || value.dtype !== 'float32') return true;
-    initializers.set(node.outputs[0]!, value);
-    return false;
-  });
-  return nodes.length === graph.nodes.length ? graph : { ...graph, nodes, initializers };
 }
 
 interface Forward {
