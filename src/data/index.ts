@@ -1,5 +1,11 @@
 /** @file `cuttle/data`: data sets in memory, preprocessing, augmentation and batches. Pure; file sources are in `node.ts`. */
-export * from './augment.js';
+export {
+  checkAugmentation,
+  drawAugmentation,
+  standardAugmentation,
+  type Augmentation,
+  type AugmentationDraw,
+} from './augment.js';
 export * from './batches.js';
 export * from './cifar.js';
 export * from './classes.js';

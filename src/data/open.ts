@@ -1,5 +1,5 @@
 /** @file Opening whatever `--data` names: a folder, an archive, IDX files, CIFAR batches, or a registered name. */
-import { basename, fileInfo, joinPath, listFolder } from '../platform/node/files.js';
+import { basename, fileInfo, joinPath, listFolder, resolvePath } from '../platform/node/files.js';
 import { cacheFolder } from '../platform/node/places.js';
 import { environment } from '../platform/node/process.js';
 import {
@@ -140,7 +140,7 @@ async function readPath(path: string, name: string, options: OpenDataOptions): P
     throw new DataError('format', `'${path}' is no image data: a file must be a .tar, .tar.gz or IDX image file`, {
       hint: 'Give a folder of images by class, an archive of one, or a file named like train-images-idx3-ubyte.gz.',
     });
-  const key = { kind: 'tar', path, size: info.size, modified: info.modifiedMs };
+  const key = { kind: 'tar', path: resolvePath(path), size: info.size, modified: info.modifiedMs };
   const cached = await cacheOf(options)?.get(decodeKey(key, options), signal);
   if (cached) return fromCache(cached, path, options);
   const source = await tarSource(path, info, signal);
@@ -155,7 +155,10 @@ async function readImageSource(
   options: OpenDataOptions,
   known?: CacheKey,
 ): Promise<Read> {
-  const key = decodeKey(known ?? { kind: 'folder', path: source.path, fingerprint: source.fingerprint }, options);
+  const key = decodeKey(
+    known ?? { kind: 'folder', path: resolvePath(source.path), fingerprint: source.fingerprint },
+    options,
+  );
   const cache = cacheOf(options);
   if (known === undefined) {
     const cached = await cache?.get(key, options.signal);

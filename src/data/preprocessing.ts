@@ -43,7 +43,8 @@ export function channelsOf(order: ChannelOrder): 1 | 3 {
 }
 
 const positiveSize = z.number().int().min(1).max(65_536);
-const preprocessingSchema = z
+/** Schema of the metadata entry `cuttle.preprocessing`, version 1. */
+export const preprocessingSchema = z
   .object({
     version: z.literal(1),
     height: positiveSize,

@@ -1,9 +1,9 @@
 /** @file Folders and archives of images: parts, classes, bad files, sizes, the cache. */
-import { mkdirSync, readdirSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openData, type OpenDataOptions } from '../../src/data/node.js';
-import { samplePixels } from '../../src/data/index.js';
+import { classCounts, samplePixels } from '../../src/data/index.js';
 import { arrangeImages } from '../../src/data/arrange.js';
 import { classTree, imageFile, scratchFolder, tarOf, writeTree } from './files.js';
 
@@ -207,4 +207,13 @@ describe('cache', () => {
     expect(second.report.cached).toBe(true);
     expect(second.train).toEqual(first.train);
   });
+});
+
+const cifar = join(import.meta.dirname, '../../../shared/data/cifar-10-images.tar.gz');
+it.skipIf(!existsSync(cifar))('opens the CIFAR-10 copy', async () => {
+  const data = await openData(cifar, { ...options, limit: 300, size: { height: 32, width: 32 }, channels: 3 });
+  expect([data.train.size, data.calibration.size, data.test.size]).toEqual([270, 30, 300]);
+  expect([...classCounts(data.test.labels, 10)]).toEqual(Array(10).fill(30));
+  expect(data.train.classes[9]).toBe('truck');
+  expect(data.report.bad).toEqual([]);
 });
