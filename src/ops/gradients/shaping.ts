@@ -1,5 +1,5 @@
 /** @file Bringing gradients into the shape of what they are the gradient of; symbolic dims are kept symbolic. */
-import { equalDims, Tensor, type Dim, type Node, type Shape } from '../../ir/index.js';
+import { equalDims, Tensor, type Dim, type Shape } from '../../ir/index.js';
 import type { VjpContext } from '../record.js';
 import { Arith } from './arith.js';
 
@@ -115,9 +115,4 @@ export function countAlong(c: VjpContext, value: string, axes: readonly number[]
   const picked = c.b.op('Gather', [c.b.op('Shape', [value]), c.b.int64s(axes)]);
   const product = c.b.op('ReduceProd', [picked], { keepdims: 0 });
   return new Arith(c.b, c.type(value).dtype).cast(product);
-}
-
-/** Axes of a reduction-like node at opset 18 and up, where they are an input (constant), or earlier an attribute. */
-export function nodeInput(node: Node, i: number): string | undefined {
-  return node.inputs[i] === '' ? undefined : node.inputs[i];
 }
