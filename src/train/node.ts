@@ -1,8 +1,10 @@
-/** @file `cuttle/train/node`: checkpoints and trained models in files. */
+/** @file `cuttle/train` for Node: everything of it, and checkpoints and trained models in files. */
 import { saveModel } from '../onnx/node.js';
 import { exists, FileExistsError, readBytes, removeFile, writeFileAtomic } from '../platform/node/files.js';
 import type { CheckpointStore } from './checkpoint.js';
 import { trainModel, type TrainedModel, type TrainModelOptions } from './train-model.js';
+
+export * from './index.js';
 
 /** Keeps one checkpoint in a file, replaced atomically: a crash while saving leaves the old one. */
 export function fileCheckpoints(path: string): CheckpointStore {
