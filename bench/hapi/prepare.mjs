@@ -55,7 +55,14 @@ if (!existsSync(progressivePath)) {
   console.error(`${name}: ${candidates.all.length} candidates, ${data.train.size} training images`);
   const start = performance.now();
   let last = 0;
-  const recipe = { epochs: Number(values.epochs), batchSize: 128, learningRate: 2e-3, weightDecay: 1e-4, schedule: 'one-cycle', seed };
+  const recipe = {
+    epochs: Number(values.epochs),
+    batchSize: 128,
+    learningRate: 2e-3,
+    weightDecay: 1e-4,
+    schedule: 'one-cycle',
+    seed,
+  };
   const trained = await trainExits(attached, {
     ...recipe,
     data: data.train,
@@ -66,14 +73,23 @@ if (!existsSync(progressivePath)) {
     onEvent: ({ event }) => {
       if (event.kind === 'step' && performance.now() - last > 10_000) {
         last = performance.now();
-        console.error(`step ${event.step}/${event.totalSteps} loss ${event.loss.toFixed(2)} last exit ${(event.accuracy * 100).toFixed(1)} % ${event.imagesPerSecond.toFixed(0)} images/s, ${(event.etaSeconds / 60).toFixed(1)} min left`);
+        console.error(
+          `step ${event.step}/${event.totalSteps} loss ${event.loss.toFixed(2)} last exit ${(event.accuracy * 100).toFixed(1)} % ${event.imagesPerSecond.toFixed(0)} images/s, ${(event.etaSeconds / 60).toFixed(1)} min left`,
+        );
       }
     },
   });
   await saveModel(progressivePath, trained.progressive.model, { force: true });
   writeFileSync(
     join(folder, 'training.json'),
-    JSON.stringify({ head: { kind: 'msdnet', width: Number(values.width) }, ...recipe, images: data.train.size, seconds: (performance.now() - start) / 1000, imagesPerSecond: trained.imagesPerSecond, backboneSha256: createHash('sha256').update(encodeModel(backbone)).digest('hex') }),
+    JSON.stringify({
+      head: { kind: 'msdnet', width: Number(values.width) },
+      ...recipe,
+      images: data.train.size,
+      seconds: (performance.now() - start) / 1000,
+      imagesPerSecond: trained.imagesPerSecond,
+      backboneSha256: createHash('sha256').update(encodeModel(backbone)).digest('hex'),
+    }),
   );
 }
 
@@ -81,6 +97,9 @@ const progressive = readProgressive(await loadModel(progressivePath));
 for (const part of ['calibration', 'test']) {
   const path = join(folder, `${part}.memo`);
   if (existsSync(path)) continue;
-  writeFileSync(path, encodeMemo(await collectMemo(progressive, batches(data[part], { batchSize: 100, preprocessing }))));
+  writeFileSync(
+    path,
+    encodeMemo(await collectMemo(progressive, batches(data[part], { batchSize: 100, preprocessing }))),
+  );
 }
 console.error(`${name}: prepared in ${folder}`, readFileSync(join(folder, 'training.json'), 'utf8'));

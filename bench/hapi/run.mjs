@@ -1,0 +1,360 @@
+/**
+ * Step 2 of the HAPI bench, after prepare.mjs: searches designs under 25/50/75/100 % of the backbone's latency, compares
+ * them with SDN-6 and BranchyNet-2 (same heads, swept thresholds), runs designs for real, and checks the acceptance
+ * criteria of the reproduction. Writes bench/results/hapi-NAME.json.
+ *
+ *   node bench/hapi/run.mjs resnet20 [--images 200] [--designs 36]
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { batches, resolvePreprocessing, takeSamples } from '../../dist/data/index.js';
+import { openData } from '../../dist/data/node.js';
+import { searchDesigns } from '../../dist/exits/adapt/search-designs.js';
+import { parseBudgets } from '../../dist/exits/adapt/budget.js';
+import { bakeDesign } from '../../dist/exits/bake.js';
+import { oracle } from '../../dist/exits/baselines.js';
+import { calibrateExits } from '../../dist/exits/calibrate.js';
+import { backboneCost } from '../../dist/exits/costs.js';
+import { evaluateDesign } from '../../dist/exits/evaluate.js';
+import { macsCosts, measureExitCosts } from '../../dist/exits/measure-costs.js';
+import { measureDesign, singleImage } from '../../dist/exits/measure-design.js';
+import { decodeMemo } from '../../dist/exits/memo.js';
+import { logitsOutputs, readProgressive, withTemperatures } from '../../dist/exits/progressive.js';
+import { exitAccuracy, scoreTables } from '../../dist/exits/scores.js';
+import { SearchProblem, searchDesign, searchExhaustively, searchRandomly } from '../../dist/exits/search/index.js';
+import { stagesOf } from '../../dist/exits/stages.js';
+import { thresholdGrid } from '../../dist/exits/thresholds.js';
+import { createRandom } from '../../dist/platform/random.js';
+import { encodeModel } from '../../dist/onnx/index.js';
+import { loadModel } from '../../dist/onnx/node.js';
+import { extract } from '../../dist/passes/index.js';
+import { describeDevice, measureInterleaved, openSession } from '../../dist/runtime/index.js';
+
+const root = new URL('../..', import.meta.url).pathname;
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { images: { type: 'string', default: '200' }, designs: { type: 'string', default: '36' } },
+});
+const name = positionals[0] ?? 'resnet20';
+const folder = join(root, 'bench/.work/hapi', name);
+const session = { threads: 1 };
+const log = (text) => console.error(`${name}: ${text}`);
+const percent = (share) => `${(share * 100).toFixed(2)} %`;
+
+const backbone = await loadModel(join(root, `../shared/models/cifar10/${name}-cifar10.onnx`));
+const { preprocessing } = resolvePreprocessing(backbone, { normalise: 'cifar-10' });
+const data = await openData(join(root, '../shared/data/cifar-10-images.tar.gz'), { seed: 0, calibrateOn: 'test' });
+const memo = decodeMemo(readFileSync(join(folder, 'calibration.memo')));
+const testMemo = decodeMemo(readFileSync(join(folder, 'test.memo')));
+const calibration = calibrateExits(memo);
+const temperatures = calibration.map((exit) => exit.temperature);
+const progressive = withTemperatures(readProgressive(await loadModel(join(folder, 'progressive.onnx'))), temperatures);
+const scores = scoreTables(memo, temperatures);
+const testScores = scoreTables(testMemo, temperatures);
+const final = scores.exits - 1;
+
+log('measuring costs');
+const { costs, backboneMs, exitMs } = await measureExitCosts(progressive, { ...session, runs: 100 });
+const macs = macsCosts(progressive);
+const plain = backboneCost(costs);
+const onTest = (choice) => evaluateDesign(testScores, costs, choice);
+const summary = ({ choice, predicted }) => ({
+  exits: choice.exits,
+  truncated: choice.truncated === true,
+  policy: choice.policy.kind,
+  threshold: choice.policy.thresholds,
+  calibrationAccuracy: predicted.accuracy,
+  testAccuracy: onTest(choice).accuracy,
+  averageMs: predicted.latency.average,
+  worstCaseMs: predicted.latency.worstCase,
+  exitCounts: [...onTest(choice).exitCounts],
+});
+
+// 1. Budgets against the baselines, average and worst case.
+const budgets = {};
+for (const constraint of ['average', 'worst-case']) {
+  const start = performance.now();
+  const { outcomes } = searchDesigns({
+    scores,
+    costs,
+    macs: macs.segments,
+    budgets: parseBudgets(['25%', '50%', '75%', '100%']),
+    constraint,
+    policies: ['confidence'],
+    fallback: 'most-confident',
+    effort: { seed: 0 },
+  });
+  budgets[constraint] = outcomes.map((outcome) => ({
+    budget: outcome.budget.asked,
+    limitMs: outcome.limitMs,
+    cuttle: outcome.found ? summary(outcome.found) : null,
+    lowestMs: outcome.lowestMs,
+    sdn6: outcome.baselines?.['SDN-6'] ? summary(outcome.baselines['SDN-6']) : null,
+    branchyNet2: outcome.baselines?.['BranchyNet-2'] ? summary(outcome.baselines['BranchyNet-2']) : null,
+  }));
+  budgets[`${constraint} seconds`] = (performance.now() - start) / 1000;
+  for (const row of budgets[constraint])
+    log(
+      `${constraint} ${row.budget}: ${['cuttle', 'sdn6', 'branchyNet2'].map((who) => `${who} ${row[who] ? percent(row[who].testAccuracy) : '–'}`).join(', ')}`,
+    );
+}
+
+// 2. One full search over all candidates.
+const searchStart = performance.now();
+const half = searchDesign(
+  { scores, costs, policy: 'confidence', constraint: { kind: 'average', budget: 0.5 * plain } },
+  { seed: 1 },
+);
+const searchSeconds = (performance.now() - searchStart) / 1000;
+log(`full search over ${final} candidates: ${searchSeconds.toFixed(2)} s`);
+
+// 3. Annealing against the exhaustive optimum on 12 candidates, and against random search with as many evaluations.
+const twelve = Array.from({ length: 12 }, (_, i) => Math.floor(((i + 0.5) * final) / 12));
+const grid = thresholdGrid(scores, 'confidence', { size: 16 });
+const annealing = [];
+for (const share of [0.25, 0.5, 0.75, 1]) {
+  const settings = {
+    scores,
+    costs,
+    policy: 'confidence',
+    candidates: twelve,
+    grid,
+    constraint: { kind: 'average', budget: share * plain },
+  };
+  const problem = new SearchProblem(settings);
+  const best = searchExhaustively(problem);
+  if (best === undefined) {
+    annealing.push({ share, exhaustive: null });
+    continue;
+  }
+  const seeds = Array.from(
+    { length: 10 },
+    (_, seed) => searchDesign(settings, { seed, evaluations: 2000 }).predicted.accuracy,
+  );
+  const random = Array.from(
+    { length: 10 },
+    (_, seed) =>
+      searchRandomly(new SearchProblem(settings, problem.evaluator), createRandom(seed), 2000)?.accuracy ?? 0,
+  );
+  const reached = seeds.filter((accuracy) => accuracy >= 0.995 * best.accuracy).length;
+  annealing.push({ share, exhaustive: best.accuracy, annealing: seeds, random, reached });
+  log(`annealing ${share}: ${reached}/10 seeds within 0.5 % of the exhaustive optimum ${percent(best.accuracy)}`);
+}
+
+// 4. Really running designs: predicted against measured latency.
+const count = Number(values.images);
+const chosen = takeSamples(
+  data.test,
+  Uint32Array.from({ length: count }, (_, i) => Math.floor((i * data.test.size) / count)),
+);
+let images;
+for await (const batch of batches(chosen, { batchSize: count, preprocessing })) images = batch.images;
+const random = createRandom(7);
+const picked = ['25%', '50%', '75%', '100%']
+  .flatMap((_, i) => (budgets.average[i].cuttle ? [budgets.average[i].cuttle] : []))
+  .map(({ exits, threshold, truncated }) => ({ exits, threshold, truncated }));
+while (picked.length < Number(values.designs)) {
+  const size = 1 + random.int(5);
+  const exits = [...new Set(Array.from({ length: size }, () => random.int(final)))].sort((a, b) => a - b);
+  picked.push({ exits, threshold: Math.fround(0.4 + 0.59 * random.next()), truncated: random.next() < 0.25 });
+}
+const designs = [];
+for (const { exits, threshold, truncated } of picked) {
+  const last = truncated ? [] : [final];
+  const choice = {
+    exits,
+    truncated,
+    fallback: 'most-confident',
+    policy: {
+      kind: 'confidence',
+      thresholds: threshold,
+      temperatures: [...exits, ...last].map((exit) => temperatures[exit]),
+    },
+  };
+  const predicted = evaluateDesign(scores, costs, choice);
+  const measured = await measureDesign(progressive, choice, images, { ...session, rounds: 2 });
+  // The plain network is timed beside every design; its ratio to the cost model removes the machine's drift between the two.
+  const drift = measured.backbone.typicalMean / plain;
+  designs.push({
+    exits,
+    threshold,
+    truncated,
+    predictedMs: predicted.latency.average,
+    measuredMs: measured.baked.typicalMean,
+    stagedMs: measured.staged.typicalMean,
+    backboneMs: measured.backbone.typicalMean,
+    relativeError: Math.abs(predicted.latency.average - measured.baked.typicalMean) / measured.baked.typicalMean,
+    relativeErrorDriftRemoved:
+      Math.abs(predicted.latency.average * drift - measured.baked.typicalMean) / measured.baked.typicalMean,
+    disagreements: measured.disagreements,
+  });
+}
+const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
+const ranks = (list) => {
+  const order = list.map((value, i) => [value, i]).sort((a, b) => a[0] - b[0]);
+  const rank = new Array(list.length);
+  order.forEach(([, i], place) => (rank[i] = place));
+  return rank;
+};
+const spearman = (a, b) => {
+  const [x, y] = [ranks(a), ranks(b)];
+  const n = x.length;
+  return 1 - (6 * x.reduce((sum, value, i) => sum + (value - y[i]) ** 2, 0)) / (n * (n * n - 1));
+};
+const latency = {
+  designs,
+  medianRelativeError: median(designs.map((design) => design.relativeError)),
+  medianRelativeErrorDriftRemoved: median(designs.map((design) => design.relativeErrorDriftRemoved)),
+  spearman: spearman(
+    designs.map((design) => design.predictedMs),
+    designs.map((design) => design.measuredMs),
+  ),
+  disagreements: designs.reduce((sum, design) => sum + design.disagreements, 0),
+};
+log(
+  `latency of ${designs.length} designs: median relative error ${percent(latency.medianRelativeError)} (${percent(latency.medianRelativeErrorDriftRemoved)} with drift removed), Spearman ${latency.spearman.toFixed(4)}, ${latency.disagreements} answers differ between baked and staged`,
+);
+
+// 5. The fastest design within 1 pp of the backbone, by calibration; judged on test images.
+let fastest;
+for (let share = 0.2; share <= 1.001 && fastest === undefined; share += 0.02) {
+  try {
+    const found = searchDesign(
+      { scores, costs, policy: 'confidence', constraint: { kind: 'average', budget: share * plain } },
+      { seed: 0 },
+    );
+    if (found.predicted.accuracy >= exitAccuracy(scores, final) - 0.01) fastest = found;
+  } catch (error) {
+    if (error.code !== 'exits/infeasible-budget') throw error;
+  }
+}
+const speedMeasured = await measureDesign(progressive, fastest.choice, images, { ...session, rounds: 5 });
+const speedUp = {
+  design: summary(fastest),
+  backboneTestAccuracy: exitAccuracy(testScores, final),
+  lossPoints: (exitAccuracy(testScores, final) - onTest(fastest.choice).accuracy) * 100,
+  predicted: plain / fastest.predicted.latency.average,
+  measuredBaked: speedMeasured.backbone.typicalMean / speedMeasured.baked.typicalMean,
+  measuredStaged: speedMeasured.backbone.typicalMean / speedMeasured.staged.typicalMean,
+};
+log(
+  `fastest within 1 pp: ${speedUp.measuredBaked.toFixed(2)}× measured, ${speedUp.lossPoints.toFixed(2)} pp lost on test images`,
+);
+
+// 6. What baking costs: to the end against the plain network with the same heads; leaving at once against the first stage.
+const exits = half.choice.exits;
+const pinned = (thresholds) => ({
+  exits,
+  fallback: 'last',
+  policy: { kind: 'confidence', thresholds, temperatures: [...exits, final].map((exit) => temperatures[exit]) },
+});
+const heads = logitsOutputs(progressive.info);
+const flat = extract(progressive.model, {
+  inputs: [progressive.info.input],
+  outputs: [...exits, final].map((exit) => heads[exit]),
+});
+const single = singleImage(images, 0);
+const open = async (model) => {
+  const opened = await openSession(encodeModel(model), session);
+  const feeds = { [opened.inputNames[0]]: single };
+  return () => opened.run(feeds);
+};
+const timed = await measureInterleaved(
+  [
+    await open(flat),
+    await open(bakeDesign(progressive, pinned(Infinity))),
+    await open(stagesOf(progressive, pinned(0))[0].model),
+    await open(bakeDesign(progressive, pinned(0))),
+  ],
+  { warmup: 50, runs: 1500 },
+);
+const [flatMs, toEndMs, stageMs, atOnceMs] = timed.map((latencySummary) => latencySummary.p50);
+const baked = {
+  exits,
+  flatMs,
+  toEndMs,
+  overhead: toEndMs / flatMs - 1,
+  firstStageMs: stageMs,
+  leavingAtOnceMs: atOnceMs,
+  leavingOverhead: atOnceMs / stageMs - 1,
+};
+log(
+  `baked: ${percent(baked.overhead)} over the plain network with its heads; leaving at once ${percent(baked.leavingOverhead)} over the first stage`,
+);
+
+// 7. Train once: other devices get other designs from the same weights. The slow-memory device takes 3 × as long on the early, wide layers.
+const platforms = [];
+const slowEarly = { ...costs, segments: costs.segments.map((ms, i) => (i < final / 3 ? 3 * ms : ms)) };
+const twoThreads = (await measureExitCosts(progressive, { threads: 2, runs: 100 })).costs;
+for (const [platform, itsCosts] of [
+  ['1 thread', costs],
+  ['2 threads', twoThreads],
+  ['slow early layers', slowEarly],
+]) {
+  const start = performance.now();
+  const found = searchDesign(
+    {
+      scores,
+      costs: itsCosts,
+      policy: 'confidence',
+      constraint: { kind: 'average', budget: 0.5 * backboneCost(itsCosts) },
+    },
+    { seed: 0 },
+  );
+  platforms.push({
+    platform,
+    seconds: (performance.now() - start) / 1000,
+    exits: found.choice.exits,
+    threshold: found.choice.policy.thresholds,
+    accuracy: found.predicted.accuracy,
+  });
+}
+
+const result = {
+  bench: 'hapi',
+  network: name,
+  machine: await describeDevice(session),
+  date: new Date().toISOString().slice(0, 10),
+  data: { source: 'CIFAR-10, JPEG copy', calibration: memo.labels.length, test: testMemo.labels.length },
+  training: JSON.parse(readFileSync(join(folder, 'training.json'), 'utf8')),
+  candidates: final,
+  backbone: {
+    macs: progressive.info.macs,
+    calibrationAccuracy: exitAccuracy(scores, final),
+    testAccuracy: exitAccuracy(testScores, final),
+    p50Ms: backboneMs,
+    modelMs: plain,
+    exitMs,
+  },
+  exits: progressive.info.exits.map((exit, i) => ({
+    value: exit.value,
+    position: exit.position,
+    headMacs: exit.head.macs,
+    ms: { segment: costs.segments[i], head: costs.heads[i] },
+    testAccuracy: exitAccuracy(testScores, i),
+    temperature: temperatures[i],
+    ece: calibration[i].ece,
+  })),
+  oracle: oracle(
+    testScores,
+    costs,
+    Array.from({ length: scores.exits }, (_, i) => i),
+  ),
+  budgets,
+  searchSeconds,
+  annealing,
+  latency,
+  speedUp,
+  baked,
+  platforms,
+  paper: {
+    source: 'HAPI (ICCAD 2020), ResNet-56 on CIFAR-100, Jetson Xavier at 30 W',
+    overSdn: '+0.5 to +6 pp on all devices',
+    overBranchyNet: 'up to +55 pp at the tightest budget',
+  },
+};
+mkdirSync(join(root, 'bench/results'), { recursive: true });
+writeFileSync(join(root, `bench/results/hapi-${name}.json`), `${JSON.stringify(result, null, 1)}\n`);
+log('written');
+process.exit(0);
