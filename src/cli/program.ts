@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { CuttleError, type ErrorKind } from '../ir/index.js';
 import { interruptSignal } from '../platform/node/process.js';
 import { openConsole, type Console } from './console.js';
-import { register } from './verb.js';
+import { InterruptedError, register } from './verb.js';
 import { verbs } from './verbs/index.js';
 
 /** DESIGN §6: 0 done, 1 failed, 2 wrong usage, 3 input invalid, 4 unsupported. */
@@ -11,9 +11,14 @@ export const exitCodes: Readonly<Record<ErrorKind, number>> = { failed: 1, usage
 
 /**
  * Runs a command line and returns the exit code. Nothing is thrown: an error is printed as one line with its next step,
- * and with `--json` as the JSON document `{ error: { code, message, hint } }`.
+ * and with `--json` as the JSON document `{ error: { code, message, hint } }`. The signal stops it; Ctrl-C where omitted.
  */
-export async function runCommand(argv: readonly string[], version: string, console?: Console): Promise<number> {
+export async function runCommand(
+  argv: readonly string[],
+  version: string,
+  console?: Console,
+  signal: AbortSignal = interruptSignal(),
+): Promise<number> {
   const json = argv.includes('--json');
   const terminal = console ?? openConsole();
   let help = '';
@@ -26,7 +31,6 @@ export async function runCommand(argv: readonly string[], version: string, conso
     .configureOutput(output)
     .enablePositionalOptions();
   program.addHelpText('after', '\nEvery verb has its own help: cuttle VERB --help\n');
-  const signal = interruptSignal();
   for (const verb of verbs)
     register(program, verb, async (call) => {
       const result = await verb.run({ ...call, console: terminal, signal });
@@ -47,7 +51,9 @@ export async function runCommand(argv: readonly string[], version: string, conso
       await terminal.print(help);
       return 0;
     }
-    return await report(error, json, terminal);
+    // Steps without an error of their own for it throw the signal's reason.
+    const stopped = signal.aborted && !(error instanceof CuttleError);
+    return await report(stopped ? new InterruptedError() : error, json, terminal);
   }
 }
 

@@ -8,7 +8,7 @@ export interface VerbContext<Options> {
   readonly args: readonly string[];
   readonly options: Options;
   readonly console: Console;
-  /** Aborts on Ctrl-C: save what was computed, then throw InterruptedError. */
+  /** Aborts on Ctrl-C: save what was computed, then throw. */
   readonly signal: AbortSignal;
 }
 
@@ -44,10 +44,12 @@ export class UsageError extends CuttleError {
   }
 }
 
-/** Ctrl-C, after what was computed has been saved. Exit code 1. */
+/** Ctrl-C in a step that has nothing of its own to say about it. Exit code 1. */
 export class InterruptedError extends CuttleError {
-  constructor(hint: string) {
-    super('failed', 'cli/interrupted', 'interrupted', { hint });
+  constructor() {
+    super('failed', 'cli/interrupted', 'interrupted', {
+      hint: 'Run the same command again: what was saved is not computed again.',
+    });
   }
 }
 
