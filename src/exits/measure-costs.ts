@@ -5,6 +5,7 @@ import { costOf, inferShapes } from '../passes/index.js';
 import {
   measureInterleaved,
   openSession,
+  percentile,
   profileModel,
   segmentTimes,
   syntheticFeeds,
@@ -118,7 +119,7 @@ export interface MeasuredCosts {
   readonly costs: ExitCosts;
   /** Of the progressive model with all exits: goes with the costs, and to other devices' searches. */
   readonly profile: Profile;
-  /** Of the backbone alone, median, ms. */
+  /** Of the backbone alone, ms (`typicalMs`). */
   readonly backboneMs: number;
   /** What each executed exit adds besides its head, ms: its decision and the call or branch. */
   readonly exitMs: number;
@@ -142,47 +143,54 @@ export async function measureExitCosts(
   const backbone = await profileModel(backboneOf(progressive), measure);
   const profile = await profileModel(model, measure);
   const parts = exitParts(progressive);
-  const base: ExitCosts = {
-    segments: segmentTimes(backbone, parts.segments),
-    heads: segmentTimes(profile, parts.heads),
+  const kernels: ExitCosts = {
+    segments: segmentTimes(backbone, parts.segments, { scaled: false }),
+    heads: segmentTimes(profile, parts.heads, { scaled: false }),
+    unit: 'ms',
+  };
+  const { backboneMs, scale, exitMs } = await measureWholes(progressive, kernels, {
+    ...{ session, feeds, runs, form, signal },
+    backboneKernelMs: backbone.kernelMs,
+  });
+  const costs: ExitCosts = {
+    segments: kernels.segments.map((ms) => ms * scale),
+    heads: withExitCost(
+      kernels.heads.map((ms) => ms * scale),
+      exitMs,
+    ),
     unit: 'ms',
     memory: exitMemory(progressive, parts),
   };
-  const exitMs = await measureExitOverhead(progressive, base, { session, feeds, runs, form, signal });
-  return {
-    costs: { ...base, heads: withExitCost(base.heads, exitMs) },
-    profile,
-    backboneMs: backbone.latencyMs.p50,
-    exitMs,
-  };
+  return { costs, profile, backboneMs, exitMs };
 }
 
 function withExitCost(heads: Float64Array, exitMs: number): Float64Array {
   return heads.map((ms, exit) => (exit === heads.length - 1 ? 0 : ms + exitMs));
 }
 
-interface OverheadOptions {
+interface WholesOptions {
   readonly session: SessionOptions;
   readonly feeds: Readonly<Record<string, Tensor>>;
   readonly runs: number;
   readonly form: 'baked' | 'staged';
   readonly signal: AbortSignal | undefined;
+  readonly backboneKernelMs: number;
 }
 
-/** Median time beyond the plain network with the same heads, per exit, of designs with one, two and four exits. */
-async function measureExitOverhead(
+/**
+ * What a caller waits for: the backbone, and designs with one, two and four exits that never leave early, interleaved.
+ * `scale` turns kernel times into parts of that time; `exitMs` is what is left over per exit, median over the designs.
+ */
+async function measureWholes(
   progressive: Progressive,
-  base: ExitCosts,
-  options: OverheadOptions,
-): Promise<number> {
-  const { session, feeds, runs, form, signal } = options;
+  kernels: ExitCosts,
+  { session, feeds, runs, form, signal, backboneKernelMs }: WholesOptions,
+): Promise<{ readonly backboneMs: number; readonly scale: number; readonly exitMs: number }> {
   const final = progressive.info.exits.length;
-  if (final === 0) return 0;
-  const counts = [...new Set([1, 2, 4].map((count) => Math.min(count, final)))];
-  const designs = counts.map((count): DesignChoice => {
+  const counts = new Set([1, 2, 4].map((count) => Math.min(count, final)).filter((count) => count > 0));
+  const designs = [...counts].map((count): DesignChoice => {
     const exits = Array.from({ length: count }, (_, k) => Math.floor(((k + 1) * final) / (count + 1)));
-    const distinct = [...new Set(exits)].filter((exit) => exit < final);
-    return { exits: distinct, policy: { kind: 'confidence', thresholds: Infinity }, fallback: 'last' };
+    return { exits: [...new Set(exits)], policy: { kind: 'confidence', thresholds: Infinity }, fallback: 'last' };
   });
   const input = feeds[progressive.info.input]!;
   const opened: { run: () => Promise<unknown>; release: () => Promise<void> }[] = [];
@@ -194,19 +202,32 @@ async function measureExitOverhead(
         const staged = await openProgressive(progressive, design, session);
         opened.push({ run: () => staged.run(input), release: () => staged.release() });
       }
-    const [plain, ...measured] = await measureInterleaved(
+    const measured = await measureInterleaved(
       opened.map(({ run }) => run),
-      { runs, ...(signal && { signal }) },
+      { runs, samples: true, ...(signal && { signal }) },
     );
-    const perExit = designs.map((design, index) => {
-      const predicted = design.exits.reduce((sum, exit) => sum + base.heads[exit]!, plain!.p50);
-      return (measured[index]!.p50 - predicted) / design.exits.length;
+    const [backboneMs, ...wholes] = measured.map(({ samples }) => typicalMs(samples!));
+    const scale = backboneMs! / backboneKernelMs;
+    const perExit = designs.map(({ exits }, index) => {
+      const expected = exits.reduce((sum, exit) => sum + kernels.heads[exit]! * scale, backboneMs!);
+      return (wholes[index]! - expected) / exits.length;
     });
     perExit.sort((a, b) => a - b);
-    return Math.max(0, perExit[perExit.length >> 1]!);
+    return { backboneMs: backboneMs!, scale, exitMs: Math.max(0, perExit[perExit.length >> 1] ?? 0) };
   } finally {
     await Promise.all(opened.map(({ release }) => release()));
   }
+}
+
+/**
+ * The first decile of measured times. On a quiet machine it lies a few percent below the median; on a busy one the median
+ * of a long run counts time in which other processes ran, that of a short kernel does not, and the two no longer add up.
+ */
+export function typicalMs(samples: ArrayLike<number>): number {
+  return percentile(
+    Array.from(samples).sort((a, b) => a - b),
+    0.1,
+  );
 }
 
 async function openPlain(

@@ -10,6 +10,7 @@ import {
 } from '../runtime/index.js';
 import { bakeDesign } from './bake.js';
 import type { DesignChoice } from './design.js';
+import { typicalMs } from './measure-costs.js';
 import { backboneOf, type Progressive } from './progressive.js';
 import { openProgressive } from './session.js';
 
@@ -23,7 +24,7 @@ export interface MeasureDesignOptions extends SessionOptions {
 
 /** Latency of one form, ms per sample. */
 export interface FormLatency extends LatencySummary {
-  /** Mean over the samples of each one's median over the passes: the mean without the machine's outliers. */
+  /** Mean over the samples of each one's `typicalMs` over the passes: the mean without what other processes took. */
   readonly typicalMean: number;
 }
 
@@ -99,6 +100,6 @@ export function singleImage(images: Tensor, index: number): Tensor {
 function formLatency(samples: Float64Array, count: number): FormLatency {
   const bySample = Array.from({ length: count }, (): number[] => []);
   samples.forEach((ms, call) => bySample[call % count]!.push(ms));
-  const medians = bySample.map((own) => summarise(own).p50);
-  return { ...summarise([...samples]), typicalMean: medians.reduce((sum, ms) => sum + ms, 0) / count };
+  const typical = bySample.map(typicalMs);
+  return { ...summarise([...samples]), typicalMean: typical.reduce((sum, ms) => sum + ms, 0) / count };
 }

@@ -8,6 +8,7 @@ import { collectMemo } from '../../src/exits/collect.js';
 import { policyKinds } from '../../src/exits/policies/index.js';
 import { scoreTables } from '../../src/exits/scores.js';
 import { trainExits } from '../../src/exits/train-exits.js';
+import type { Tensor } from '../../src/ir/index.js';
 import { createRandom } from '../../src/platform/random.js';
 import { buildArchitecture } from '../../src/zoo/index.js';
 import { compareForms, drawDesign, oneThread } from './forms.js';
@@ -34,10 +35,11 @@ test(
       session: oneThread,
     });
 
-    let images;
+    let images: Tensor<'float32'> | undefined;
     for await (const batch of batches(held, options)) images = batch.images;
     const memo = await collectMemo(progressive, batches(held, { ...options, batchSize: 32 }), oneThread);
     expect([...memo.labels]).toEqual([...held.labels]);
+    if (images === undefined) throw new Error('there are no images');
     const random = createRandom(8);
     let leftEarly = 0;
     for (let round = 0; round < 20; round++) {
