@@ -113,8 +113,8 @@ export function decodeMemo(bytes: Uint8Array): Memo {
   if (version !== VERSION) fail(`version ${version} is not ${VERSION}`);
   if (bytes.length !== HEADER_BYTES + memoBytes(samples, classes, exits))
     fail(`${bytes.length} bytes do not hold ${samples} samples, ${classes} classes, ${exits} exits`);
-  // One copy makes the numbers aligned wherever the bytes came from.
-  const body = littleEndian(bytes.slice(HEADER_BYTES)).buffer as ArrayBuffer;
+  // One copy makes the numbers aligned wherever the bytes came from; a Buffer's own slice() would share its memory.
+  const body = littleEndian(new Uint8Array(bytes.subarray(HEADER_BYTES))).buffer as ArrayBuffer;
   const memo: Memo = {
     labels: new Int32Array(body, 0, samples),
     classes,
