@@ -15,6 +15,7 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  { files: ['**/*.config.{js,ts}'], rules: { 'no-restricted-exports': 'off' }, ...tseslint.configs.disableTypeChecked },
-  { files: ['**/*.mjs'], ...tseslint.configs.disableTypeChecked },
+  { ...tseslint.configs.disableTypeChecked, files: ['**/*.config.{js,ts}'] },
+  { files: ['**/*.config.{js,ts}'], rules: { 'no-restricted-exports': 'off' } },
+  { ...tseslint.configs.disableTypeChecked, files: ['**/*.mjs'] },
 );
