@@ -5,7 +5,7 @@ import { sha256 } from '../platform/node/hash.js';
 import { claimFolder, folderWorkspace, markFolder, writeArtefacts, type Artefacts } from './adapt-folder.js';
 import { writeAdaptReport } from './adapt-report.js';
 import type { Progress } from './console.js';
-import { formatMs, formatPercent, formatTable } from './format.js';
+import { milliseconds, percent, significant, textTable } from '../report/index.js';
 import type { VerbContext, VerbResult } from './verb.js';
 import { showTraining } from './verbs/train.js';
 
@@ -87,28 +87,38 @@ function describe(adapted: Adapted, artefacts: Artefacts, report: string): unkno
 
 function summary(job: AdaptJob, adapted: Adapted, report: string): string {
   const { backbone, designs, unreachable } = adapted;
-  const rows = designs.map(({ budget, found, test, baselines }) => [
-    budget.asked,
-    formatPercent(test.accuracy),
-    formatMs(found.predicted.latency.average),
-    test.latency ? formatMs(test.latency.baked.typicalMean) : '–',
-    test.latency ? `${(test.latency.backbone.typicalMean / test.latency.baked.typicalMean).toFixed(2)}×` : '–',
-    String(found.choice.exits.length + (found.choice.truncated ? 0 : 1)),
-    ...(['SDN-6', 'BranchyNet-2'] as const).map((name) =>
-      baselines[name] ? formatPercent(baselines[name].predicted.accuracy) : '–',
-    ),
-  ]);
   return [
-    `${job.name}: ${formatPercent(backbone.accuracy)} of ${job.data.test.size} test images right, ${formatMs(backbone.latencyMs)} an image${adapted.device === 'here' ? '' : ' on the profiled device'}`,
+    `${job.name}: ${percent(backbone.accuracy)} of ${job.data.test.size} test images right, ${milliseconds(backbone.latencyMs)} an image${adapted.device === 'here' ? '' : ' on the profiled device'}`,
     '',
-    formatTable(
-      ['budget', 'accuracy', 'predicted', 'measured', 'speed-up', 'exits', 'SDN-6 *', 'BranchyNet-2 *'],
-      rows,
+    textTable(
+      [
+        { name: 'budget', align: 'right', value: ({ budget }) => budget.asked },
+        { name: 'accuracy', align: 'right', value: ({ test }) => percent(test.accuracy) },
+        { name: 'predicted', align: 'right', value: ({ found }) => milliseconds(found.predicted.latency.average) },
+        {
+          name: 'measured',
+          align: 'right',
+          value: ({ test }) => milliseconds(test.latency?.baked.typicalMean ?? NaN),
+        },
+        {
+          name: 'speed-up',
+          align: 'right',
+          value: ({ test: { latency } }) =>
+            latency ? `${significant(latency.backbone.typicalMean / latency.baked.typicalMean)}×` : '–',
+        },
+        { name: 'exits', align: 'right', value: ({ found }) => String(found.predicted.instantiated.length) },
+        ...(['SDN-6', 'BranchyNet-2'] as const).map((name) => ({
+          name: `${name} *`,
+          align: 'right' as const,
+          value: ({ baselines }: Adapted['designs'][number]) => percent(baselines[name]?.predicted.accuracy ?? NaN),
+        })),
+      ],
+      designs,
     ),
     '* accuracy on the calibration images under the same budget, with the same heads',
     ...unreachable.map(
       ({ budget, limitMs, lowestMs }) =>
-        `${budget.asked} (${formatMs(limitMs)}) cannot be met: the fastest design takes ${formatMs(lowestMs)}`,
+        `${budget.asked} (${milliseconds(limitMs)}) cannot be met: the fastest design takes ${milliseconds(lowestMs)}`,
     ),
     '',
     `models, designs and report are in ${job.out}; open ${report}`,

@@ -47,3 +47,14 @@ export function magnitude(value: number): string {
 export function count(value: number): string {
   return Math.round(value).toLocaleString('en-GB');
 }
+
+/** `1.20 MiB`. */
+export function binaryBytes(value: number): string {
+  const steps: readonly (readonly [number, string])[] = [
+    [2 ** 30, 'GiB'],
+    [2 ** 20, 'MiB'],
+    [2 ** 10, 'KiB'],
+  ];
+  const step = steps.find(([size]) => value >= size);
+  return step ? `${significant(value / step[0])} ${step[1]}` : `${value} B`;
+}

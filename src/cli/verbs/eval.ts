@@ -14,7 +14,7 @@ import {
   preprocessingOptions,
   reportAssumed,
 } from '../data-options.js';
-import { formatMs, formatPercent, formatTable } from '../format.js';
+import { milliseconds, percent, textTable } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { defineVerb, option } from '../verb.js';
 
@@ -71,15 +71,15 @@ export const evaluate = defineVerb({
         kind: classifier.kind,
       },
       text: [
-        `${args[0]} (${classifier.kind}): ${formatPercent(accuracy)} of ${samples} test images right; one image takes ${formatMs(latencyMs.mean)} on average (p50 ${formatMs(latencyMs.p50)}, p99 ${formatMs(latencyMs.p99)})`,
+        `${args[0]} (${classifier.kind}): ${percent(accuracy)} of ${samples} test images right; one image takes ${milliseconds(latencyMs.mean)} on average (p50 ${milliseconds(latencyMs.p50)}, p99 ${milliseconds(latencyMs.p99)})`,
         '',
-        formatTable(
-          ['exit', 'answers', 'accuracy there'],
-          exits.map((exit) => [
-            exit.name,
-            formatPercent(exit.share),
-            exit.accuracy === null ? '–' : formatPercent(exit.accuracy),
-          ]),
+        textTable(
+          [
+            { name: 'exit', value: (exit) => exit.name },
+            { name: 'answers', align: 'right', value: (exit) => percent(exit.share) },
+            { name: 'accuracy there', align: 'right', value: (exit) => percent(exit.accuracy ?? NaN) },
+          ],
+          exits,
         ),
       ].join('\n'),
     };

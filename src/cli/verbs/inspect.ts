@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { formatType, opsetOf, requiredInputs, type ValueType } from '../../ir/index.js';
 import { loadModel } from '../../onnx/node.js';
-import { costOf } from '../../passes/index.js';
-import { formatBytes, formatCount, formatTable } from '../format.js';
+import { costOf, inlineFunctions } from '../../passes/index.js';
+import { binaryBytes, magnitude, textTable } from '../../report/index.js';
 import { dimOptions } from '../dims.js';
 import { defineVerb } from '../verb.js';
 
@@ -21,7 +21,7 @@ export const inspect = defineVerb({
     'cuttle inspect cuttle-demo/progressive.onnx --dim batch=8 --json',
   ],
   async run({ args, options }) {
-    const model = await loadModel(args[0]!);
+    const { model } = inlineFunctions(await loadModel(args[0]!));
     const costs = costOf(model, { symbols: options.dim });
     const { total } = costs;
     const nodes = costs.nodes.map((node) => ({
@@ -52,17 +52,20 @@ export const inspect = defineVerb({
       `${args[0]}: ONNX opset ${json.opset}, IR ${json.irVersion}${json.producer && `, by ${json.producer}`}`,
       ...requiredInputs(model.graph).map(({ name, type }) => `  input   ${name}: ${formatType(type)}`),
       ...model.graph.outputs.map(({ name, type }) => `  output  ${name}: ${formatType(type)}`),
-      `  ${nodes.length} nodes, ${formatCount(json.params)} parameters, ${formatCount(json.macs)} MACs, ${formatBytes(json.peakActivationBytes)} peak activations`,
+      `  ${nodes.length} nodes, ${magnitude(json.params)} parameters, ${magnitude(json.macs)} MACs, ${binaryBytes(json.peakActivationBytes)} peak activations`,
       '',
-      formatTable(
-        ['layer', 'operator', 'MACs', 'parameters', 'output'],
-        shown.map((node) => [
-          node.name,
-          node.op,
-          formatCount(node.macs),
-          formatCount(node.params),
-          node.outputs.map((o) => `${o.dtype}[${o.shape?.join(', ') ?? '?'}]`).join(' '),
-        ]),
+      textTable(
+        [
+          { name: 'layer', value: (node) => node.name },
+          { name: 'operator', value: (node) => node.op },
+          { name: 'MACs', align: 'right', value: (node) => magnitude(node.macs) },
+          { name: 'parameters', align: 'right', value: (node) => magnitude(node.params) },
+          {
+            name: 'output',
+            value: (node) => node.outputs.map(({ dtype, shape }) => `${dtype}[${shape?.join(', ') ?? '?'}]`).join(' '),
+          },
+        ],
+        shown,
       ),
     ].join('\n');
     return { json, text };

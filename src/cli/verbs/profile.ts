@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { loadModel } from '../../onnx/node.js';
 import { profileModel } from '../../runtime/index.js';
 import { dimOptions } from '../dims.js';
-import { formatMs, formatPercent, formatTable } from '../format.js';
+import { milliseconds, percent, textTable } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { defineVerb, option } from '../verb.js';
 
@@ -44,17 +44,20 @@ export const profile = defineVerb({
       json: measured,
       text: [
         `${args[0]} on ${device.cpu} (${device.threads} threads, ${device.executionProvider})`,
-        `one run takes ${formatMs(latencyMs.p50)} (p90 ${formatMs(latencyMs.p90)}, p99 ${formatMs(latencyMs.p99)}, mean ${formatMs(latencyMs.mean)})`,
+        `one run takes ${milliseconds(latencyMs.p50)} (p90 ${milliseconds(latencyMs.p90)}, p99 ${milliseconds(latencyMs.p99)}, mean ${milliseconds(latencyMs.mean)})`,
         '',
-        formatTable(
-          ['layer', 'operator', 'time', 'share', 'fused with it'],
-          shown.map((layer) => [
-            layer.name,
-            layer.op,
-            formatMs(layer.ms),
-            formatPercent(layer.share),
-            (layer.members ?? []).filter((name) => name !== layer.name).join(' '),
-          ]),
+        textTable(
+          [
+            { name: 'layer', value: (layer) => layer.name },
+            { name: 'operator', value: (layer) => layer.op },
+            { name: 'time', align: 'right', value: (layer) => milliseconds(layer.ms) },
+            { name: 'share', align: 'right', value: (layer) => percent(layer.share) },
+            {
+              name: 'fused with it',
+              value: (layer) => (layer.members ?? []).filter((name) => name !== layer.name).join(' '),
+            },
+          ],
+          shown,
         ),
       ].join('\n'),
     };

@@ -7,7 +7,7 @@ import { loadModel } from '../../onnx/node.js';
 import { now } from '../../platform/index.js';
 import { preprocessingFlags, preprocessingGiven, preprocessingOptions, reportAssumed } from '../data-options.js';
 import { designOf } from '../design-option.js';
-import { formatMs, formatPercent } from '../format.js';
+import { milliseconds, percent } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { defineVerb, option } from '../verb.js';
 
@@ -56,8 +56,8 @@ export const run = defineVerb({
     return {
       json: { label, scores: Array.from(scores), exit, latencyMs, classes: names ?? null },
       text: [
-        `${label}, answered by exit ${exit} in ${formatMs(latencyMs)}`,
-        ...ranked.slice(0, SHOWN).map((entry) => `  ${formatPercent(entry.score).padStart(7)}  ${entry.label}`),
+        `${label}, answered by exit ${exit} in ${milliseconds(latencyMs)}`,
+        ...ranked.slice(0, SHOWN).map((entry) => `  ${percent(entry.score).padStart(7)}  ${entry.label}`),
       ].join('\n'),
     };
   },

@@ -2,11 +2,12 @@
 import { z } from 'zod';
 import { standardAugmentation, type Augmentation } from '../../data/index.js';
 import { loadModel } from '../../onnx/node.js';
+import { exists, FileExistsError } from '../../platform/node/files.js';
 import { scheduleNames, type OptimizerSpec, type TrainEvent } from '../../train/index.js';
 import { trainToFile } from '../../train/node.js';
-import { architectures, buildArchitecture } from '../../zoo/index.js';
+import { architectures, buildArchitecture, findArchitecture } from '../../zoo/index.js';
 import type { Progress } from '../console.js';
-import { formatPercent } from '../format.js';
+import { percent } from '../../report/index.js';
 import {
   dataFlags,
   dataOptions,
@@ -81,8 +82,12 @@ export const train = defineVerb({
     const { options, console, signal } = context;
     if ((options.arch === undefined) === (options.model === undefined))
       throw new UsageError('give either --arch NAME or --model FILE', 'See: cuttle train --help');
-    const existing = options.model === undefined ? undefined : await loadModel(options.model);
+    // Reading images can take minutes: what can be refused before is.
     const { arch } = options;
+    if (arch !== undefined) findArchitecture(arch);
+    if (!options.force && (await exists(options.out))) throw new FileExistsError(options.out);
+    const existing = options.model === undefined ? undefined : await loadModel(options.model);
+    const augment = augmentation(options.augment);
     const data = await openImages(context, options, { seed: options.seed });
     const trained = await trainToFile({
       out: options.out,
@@ -100,7 +105,7 @@ export const train = defineVerb({
       labelSmoothing: options.labelSmoothing,
       clipNorm: options.clip,
       averageDecay: options.ema,
-      augment: augmentation(options.augment, data.train.channels === 3),
+      augment: augment === 'default' ? (data.train.channels === 3 ? standardAugmentation : undefined) : augment,
       earlyStopping: options.patience === undefined ? undefined : { patience: options.patience },
       seed: options.seed,
       session: sessionGiven(options),
@@ -111,7 +116,7 @@ export const train = defineVerb({
     const { accuracy, loss, imagesPerSecond, epochs, params } = trained;
     return {
       json: { accuracy, loss, imagesPerSecond, epochs, params, out: options.out, history: trained.history },
-      text: `${options.out}: ${formatPercent(accuracy)} of ${data.test.size} test images right, loss ${loss.toFixed(4)}, after ${epochs} epochs at ${Math.round(imagesPerSecond)} images/s`,
+      text: `${options.out}: ${percent(accuracy)} of ${data.test.size} test images right, loss ${loss.toFixed(4)}, after ${epochs} epochs at ${Math.round(imagesPerSecond)} images/s`,
     };
   },
 });
@@ -128,14 +133,14 @@ export function showTraining(console: VerbContext<unknown>['console'], label: st
       case 'step':
         progress?.update(
           event.step,
-          `epoch ${event.epoch}/${event.epochs}, loss ${event.loss.toFixed(3)}, accuracy ${formatPercent(event.accuracy)}, ${Math.round(event.imagesPerSecond)} images/s`,
+          `epoch ${event.epoch}/${event.epochs}, loss ${event.loss.toFixed(3)}, accuracy ${percent(event.accuracy)}, ${Math.round(event.imagesPerSecond)} images/s`,
         );
         break;
       case 'epoch': {
         const { epoch, loss, accuracy, evaluation } = event.record;
-        const held = evaluation === undefined ? '' : `, held-out accuracy ${formatPercent(evaluation.accuracy)}`;
+        const held = evaluation === undefined ? '' : `, held-out accuracy ${percent(evaluation.accuracy)}`;
         console.log(
-          `${label}: epoch ${epoch}/${event.epochs}: loss ${loss.toFixed(4)}, accuracy ${formatPercent(accuracy)}${held}`,
+          `${label}: epoch ${epoch}/${event.epochs}: loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}${held}`,
         );
         break;
       }
@@ -147,8 +152,8 @@ export function showTraining(console: VerbContext<unknown>['console'], label: st
 
 const known = ['crop', 'flip', 'cutout'] as const;
 
-function augmentation(text: string | undefined, colour: boolean): Augmentation | undefined {
-  if (text === undefined) return colour ? standardAugmentation : undefined;
+function augmentation(text: string | undefined): Augmentation | 'default' | undefined {
+  if (text === undefined) return 'default';
   if (text === 'none') return undefined;
   const wanted = text.split(',');
   const strange = wanted.find((name) => !(known as readonly string[]).includes(name));
