@@ -53,25 +53,33 @@ export async function runCommand(
     }
     // Steps without an error of their own for it throw the signal's reason.
     const stopped = signal.aborted && !(error instanceof CuttleError);
-    return await report(stopped ? new InterruptedError() : error, json, terminal);
+    const verb = verbs.find(({ name }) => name === argv[0])?.name;
+    return await report(stopped ? new InterruptedError() : error, json, terminal, verb);
   }
 }
 
-async function report(error: unknown, json: boolean, terminal: Console): Promise<number> {
-  const { kind, code, message, hint } = describe(error);
+async function report(error: unknown, json: boolean, terminal: Console, verb: string | undefined): Promise<number> {
+  const { kind, code, message, hint } = describe(error, verb);
   if (json) await terminal.print(JSON.stringify({ error: { code, message, hint } }));
   terminal.error(`${oneLine(message)}${hint === undefined ? '' : ` — ${oneLine(hint)}`}`);
   return exitCodes[kind];
 }
 
-function describe(error: unknown): { kind: ErrorKind; code: string; message: string; hint: string | undefined } {
-  if (error instanceof CuttleError) return error;
+function describe(
+  error: unknown,
+  verb: string | undefined,
+): { kind: ErrorKind; code: string; message: string; hint: string | undefined } {
+  const help = verb === undefined ? 'See: cuttle --help' : `See: cuttle ${verb} --help`;
+  if (error instanceof CuttleError) {
+    const { kind, code, message, hint = kind === 'usage' ? help : undefined } = error;
+    return { kind, code, message, hint };
+  }
   if (error instanceof CommanderError)
     return {
       kind: 'usage',
       code: 'cli/usage',
       message: error.message.replace(/^error: /, ''),
-      hint: 'See: cuttle --help',
+      hint: help,
     };
   // A defect of Cuttle's own: say so, with the place for the report, still without a stack trace on the terminal.
   const message = error instanceof Error ? error.message : String(error);

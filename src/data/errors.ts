@@ -17,7 +17,9 @@ export class DataError extends CuttleError {
     message: string,
     options: { kind?: ErrorKind; hint?: string; cause?: unknown; bad?: readonly BadFile[] } = {},
   ) {
-    super(options.kind ?? 'invalid', `data/${code}`, message, options);
+    const { kind = 'invalid', hint = kind === 'invalid' ? 'Check the file, or give another one.' : undefined } =
+      options;
+    super(kind, `data/${code}`, message, { ...options, hint });
     this.bad = options.bad ?? [];
   }
 }

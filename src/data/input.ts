@@ -8,6 +8,7 @@ import { channelsOf, type Preprocessing } from './preprocessing.js';
 
 /** No photograph is larger than this. */
 const MAX_IMAGE_FILE_BYTES = 256 * 2 ** 20;
+const GIVE_IMAGE = 'Give a whole JPEG, PNG, WebP, GIF, TIFF or AVIF file.';
 
 /**
  * An image file (JPEG, PNG, WebP, GIF, TIFF, AVIF) as float32[1, C, H, W]: scaled until it covers H×W, centre cut out, normalised.
@@ -15,7 +16,7 @@ const MAX_IMAGE_FILE_BYTES = 256 * 2 ** 20;
  */
 export async function preprocessImage(path: string, preprocessing: Preprocessing): Promise<Tensor<'float32'>> {
   const info = await fileInfo(path);
-  if (info?.kind !== 'file') throw new DataError('not-found', `no image file at '${path}'`);
+  if (info?.kind !== 'file') throw new DataError('not-found', `no image file at '${path}'`, { hint: GIVE_IMAGE });
   if (info.size > MAX_IMAGE_FILE_BYTES)
     throw new DataError('too-large', `'${path}' has ${info.size} bytes; images have at most ${MAX_IMAGE_FILE_BYTES}`);
   return preprocessImageBytes(await readBytes(path), preprocessing, basename(path));
@@ -37,7 +38,7 @@ export async function preprocessImageBytes(
     throw new DataError(
       'bad-file',
       `${name} cannot be read as an image: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
+      { hint: GIVE_IMAGE, cause },
     );
   }
   const dataset = { ...image, name, classes: [''], size: 1, labels: new Int32Array(1) };

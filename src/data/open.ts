@@ -182,7 +182,10 @@ async function readImageSource(
 function fromCache(raw: RawData, source: string, options: OpenDataOptions): Read {
   const [first] = raw.bad;
   if (options.onBad === 'stop' && first)
-    throw new DataError('bad-file', `${first.name} cannot be used: ${first.reason}`, { bad: [first] });
+    throw new DataError('bad-file', `${first.name} cannot be used: ${first.reason}`, {
+      bad: [first],
+      hint: 'Repair or remove the file, or count bad files instead of stopping (--on-bad count).',
+    });
   return { raw, cached: true, source };
 }
 

@@ -18,7 +18,7 @@ export const bakedInfoSchema = z.object({
   classes: z.number().int().min(2),
   /** Names of the outputs. */
   outputs: z.object({ logits: name, exit: name, label: name }),
-  /** Instantiated exits in order, by their number in the progressive model, and the value that each hangs on. */
+  /** Instantiated exits in order, by their number in the progressive model, and the value that each hangs on (`final`: the network's own classifier). */
   exits: z.array(z.object({ exit: count, at: name })).min(1),
   policy: z.object({
     kind: z.enum(policyKinds as [PolicyKind, ...PolicyKind[]]),

@@ -17,11 +17,18 @@ import {
   type Value,
   type ValueType,
 } from '../ir/index.js';
-import { emitDecision, emitPrediction, emitScaled, type ExitState } from './bake-decision.js';
+import {
+  emitDecision,
+  emitPrediction,
+  emitScaled,
+  emitTop1,
+  fallbackPrecision,
+  type ExitState,
+} from './bake-decision.js';
 import { BAKED_KEY, writeBaked } from './bake-metadata.js';
 import { checkDesign, type DesignChoice } from './design.js';
 import { temperatureAt } from './policies/index.js';
-import { EXITS_KEY } from './progressive-schema.js';
+import { EXITS_KEY, FINAL_EXIT } from './progressive-schema.js';
 import type { Progressive } from './progressive.js';
 import { enterBlocked } from './stages-entry.js';
 import { cutAt, initializersFor, logitsOf, type Cut } from './stages.js';
@@ -49,7 +56,7 @@ export function bakeDesign(progressive: Progressive, design: DesignChoice): Mode
       input: info.input,
       classes: info.classes,
       outputs: baker.outputs,
-      exits: cut.exits.map((exit) => ({ exit, at: info.exits[exit]?.value ?? info.final.logits })),
+      exits: cut.exits.map((exit) => ({ exit, at: info.exits[exit]?.value ?? FINAL_EXIT })),
       policy: {
         kind: design.policy.kind,
         thresholds:
@@ -166,16 +173,15 @@ class Baker {
     const own = logits.at(-1)!;
     if (fallback === 'last' || logits.length === 1) return { logits: own, exit };
     const stacked = b.op('Concat', logits, { axis: 0 }, { name: 'fallback/logits' });
-    const betas = exits.map((_, position) => 1 / temperatureAt(policy, position));
-    const wide = emitScaled(b, stacked, 1, 'fallback');
-    const scaled = betas.every((beta) => beta === 1)
-      ? wide
-      : b.op('Mul', [wide, b.constant(Tensor.of('float64', [betas.length, 1], betas), 'fallback/betas')]);
-    const softmax = b.op('Softmax', [scaled], { axis: 1 }, { name: 'fallback/softmax' });
-    const top1 = b.op('ReduceMax', [softmax, b.int64s([1])], { keepdims: 0 }, { name: 'fallback/top1' });
+    const precision = fallbackPrecision(policy, exits.length - 1);
+    const temperatures = exits.map((_, position) => temperatureAt(policy, position));
+    const top1 = emitTop1(b, emitScaled(b, stacked, temperatures, precision, 'fallback'), 'fallback');
     // Compared as float32; the first of equals wins, as in `ExitProgress`.
-    const confidence = b.op('Cast', [top1], { to: dataTypes.float32.code }, { name: 'fallback/confidence' });
-    const best = b.op('ArgMax', [confidence], { axis: 0, keepdims: 1 }, { name: 'fallback/best' });
+    const confidence =
+      precision === 'float32'
+        ? top1
+        : b.op('Cast', [top1], { to: dataTypes.float32.code }, { name: 'fallback/confidence' });
+    const best = b.op('ArgMax', [confidence], { axis: 0, keepdims: 0 }, { name: 'fallback/best' });
     const answer = b.op('Gather', [stacked, best], { axis: 0 }, { name: 'fallback/answer' });
     return { logits: answer, exit };
   }

@@ -130,8 +130,11 @@ export function designFile(choice: DesignChoice, context: DesignContext): Design
 /** Checks parsed JSON against the schema and its inner consistency. Throws InvalidDesignError. */
 export function parseDesign(json: unknown): DesignFile {
   const parsed = designSchema.safeParse(json);
-  if (!parsed.success)
-    throw new InvalidDesignError(`this is no design file: ${z.prettifyError(parsed.error)}`, { cause: parsed.error });
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]!;
+    const where = path.length === 0 ? '' : ` at '${path.join('.')}'`;
+    throw new InvalidDesignError(`this is no design file: ${message}${where}`, { cause: parsed.error });
+  }
   const file = parsed.data;
   if (file.truncated !== (file.exits.at(-1)!.exit !== file.model.candidates))
     throw new InvalidDesignError(

@@ -48,14 +48,7 @@ export * from './session.js';
 export { stagesOf, type Crossing, type Stage } from './stages.js';
 export { bakeDesign } from './bake.js';
 export * from './bake-metadata.js';
-export {
-  allExits,
-  exitNamesOf,
-  FINAL_EXIT,
-  openClassifier,
-  type Classified,
-  type OpenedClassifier,
-} from './open-classifier.js';
+export { allExits, exitNamesOf, openClassifier, type Classified, type OpenedClassifier } from './open-classifier.js';
 export {
   evaluateClassifier,
   type ClassifierEvaluation,

@@ -9,6 +9,7 @@ import { NotAClassifierError } from './classifier.js';
 import type { DesignChoice } from './design.js';
 import { exitPolicies } from './policies/index.js';
 import { isProgressive, readProgressive, type Progressive } from './progressive.js';
+import { FINAL_EXIT } from './progressive-schema.js';
 import { instantiatedExits } from './rates.js';
 import { openProgressive } from './session.js';
 
@@ -32,9 +33,6 @@ export interface OpenedClassifier extends AsyncDisposable {
   /** Classifies images, float32 [samples, C, H, W]. */
   classify(images: Tensor, signal?: AbortSignal): Promise<Classified>;
 }
-
-/** Name under which the network's own classifier appears among exits. */
-export const FINAL_EXIT = 'final';
 
 /**
  * Opens a model for classification. A progressive model runs under `design` (all its exits with the usual confidence

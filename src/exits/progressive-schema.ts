@@ -4,6 +4,9 @@ import { z } from 'zod';
 /** Key among the model's `metadata_props`. */
 export const EXITS_KEY = 'cuttle.exits';
 
+/** Name under which the network's own classifier appears among exits. */
+export const FINAL_EXIT = 'final';
+
 const count = z.number().int().nonnegative();
 const temperature = z.number().positive().finite();
 const name = z.string().min(1);

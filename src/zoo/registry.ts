@@ -61,19 +61,24 @@ export class ArchitectureError extends CuttleError {
   }
 }
 
+/** The architecture of that name; hyphens and case do not matter. Throws ArchitectureError for an unknown name. */
+export function findArchitecture(name: string): Architecture {
+  const key = normalise(name);
+  const found = architectures.find((architecture) => normalise(architecture.name) === key);
+  if (found !== undefined) return found;
+  throw new ArchitectureError(
+    `there is no architecture '${name}'`,
+    `Choose one of ${architectures.map((architecture) => architecture.name).join(', ')}.`,
+  );
+}
+
 /**
  * The architecture of that name with fresh weights: input `input` float32 [batch, C, H, W], output `logits`
  * float32 [batch, classes], opset EMIT_OPSET, BatchNormalization in inference form. Hyphens and case do not matter
  * (`ResNet20` is `resnet-20`). Throws ArchitectureError for an unknown name or impossible options.
  */
 export function buildArchitecture(name: string, options: ArchitectureOptions): Model {
-  const key = normalise(name);
-  const found = architectures.find((architecture) => normalise(architecture.name) === key);
-  if (found === undefined)
-    throw new ArchitectureError(
-      `there is no architecture '${name}'`,
-      `Choose one of ${architectures.map((architecture) => architecture.name).join(', ')}.`,
-    );
+  const found = findArchitecture(name);
   const { classes, input } = options;
   if (!Number.isInteger(classes) || classes < 2)
     throw new ArchitectureError(`${found.name} cannot have ${classes} classes`, 'Give at least two classes.');

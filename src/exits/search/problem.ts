@@ -19,12 +19,15 @@ export class InfeasibleBudgetError extends CuttleError {
     super(
       'failed',
       'exits/infeasible-budget',
-      `no design meets the budget of ${budget} ${unit}: the fastest one takes ${lowest} ${unit}`,
+      `no design meets the budget of ${short(budget)} ${unit}: the fastest one takes ${short(lowest)} ${unit}`,
       { hint: 'Allow a larger budget, add earlier candidates, or use a lighter exit head.' },
     );
     this.lowest = lowest;
   }
 }
+
+/** Three significant digits, as people read latencies. */
+const short = (value: number): string => String(Number(value.toPrecision(3)));
 
 /** Settings of a search that make no sense. Exit code 2. */
 export class SearchSettingsError extends CuttleError {

@@ -102,7 +102,10 @@ export async function readJson(path: string): Promise<unknown> {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new FileError('invalid', 'platform/no-json', path, `'${path}' is not JSON: ${messageOf(cause)}`, { cause });
+    throw new FileError('invalid', 'platform/no-json', path, `'${path}' is not JSON: ${messageOf(cause)}`, {
+      hint: 'Repair the file, or make it again.',
+      cause,
+    });
   }
 }
 
@@ -309,9 +312,7 @@ function readError(path: string, cause: unknown): FileError {
     'platform/read',
     path,
     `'${path}' ${reason}`,
-    {
-      cause,
-    },
+    { hint: 'Give the path of a file that can be read.', cause },
   );
 }
 

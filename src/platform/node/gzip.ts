@@ -9,7 +9,7 @@ const gunzipAsync = promisify<InputType, { maxOutputLength: number }, Buffer>(gu
 /** Compressed data is broken, or larger than its limit when unpacked. Exit code 3. */
 export class GzipError extends CuttleError {
   constructor(message: string, options: { hint?: string; cause?: unknown } = {}) {
-    super('invalid', 'platform/gzip', message, options);
+    super('invalid', 'platform/gzip', message, { hint: 'Compress or download the file again.', ...options });
   }
 }
 

@@ -11,7 +11,10 @@ export class TarError extends CuttleError {
   readonly path: string;
 
   constructor(path: string, message: string, options: { hint?: string; cause?: unknown } = {}) {
-    super('invalid', 'platform/tar', `'${path}': ${message}`, options);
+    super('invalid', 'platform/tar', `'${path}': ${message}`, {
+      hint: 'Make or download the archive again.',
+      ...options,
+    });
     this.path = path;
   }
 }
