@@ -54,7 +54,7 @@ export const adapt = defineVerb({
     ['--max-memory <MiB>', 'bound on weights and activations of a design'],
     ['--calibrate-on <part>', 'where calibration images come from without a val part: test (default) or train'],
     ['--latency-samples <count>', 'test images that are timed one by one (default 100)'],
-    ['--effort <evaluations>', 'designs that the search scores per budget (default 24000)'],
+    ['--effort <evaluations>', 'designs that the search scores per budget (default 18000)'],
     ...preprocessingFlags,
     ...sessionFlags,
     ['--seed <number>', 'seed of splits, weights and search (default 0)'],

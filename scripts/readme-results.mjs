@@ -1,0 +1,144 @@
+/**
+ * @file Fills README's result cells from bench/results/*.json, so that no figure there is written by hand.
+ *
+ * node scripts/readme-results.mjs [--check]
+ *
+ * A cell stands between `<!-- results:NAME -->` and `<!-- /results -->`. Where the bench has not been run, it is a dash.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const NONE = '–';
+const percent = (share, digits = 1) => (Number.isFinite(share) ? `${(share * 100).toFixed(digits)} %` : NONE);
+const number = (value, digits = 2) => (Number.isFinite(value) ? value.toFixed(digits) : NONE);
+const ms = (value) => (Number.isFinite(value) ? `${number(value)} ms` : NONE);
+const rows = (head, body) =>
+  [head, head.map(() => '---'), ...body].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+const networks = [
+  ['resnet20', 'ResNet-20'],
+  ['resnet56', 'ResNet-56'],
+];
+
+/** The measured HAPI runs: [file, title, result]. */
+const hapiRuns = (read) =>
+  networks.map(([file, title]) => [file, title, read(`hapi-${file}`)]).filter(([, , result]) => result !== undefined);
+
+const renderers = {
+  /** One line for the table of systems. */
+  hapi(read) {
+    const runs = hapiRuns(read).filter(([, , { speedUp }]) => speedUp);
+    if (runs.length === 0) return NONE;
+    return runs
+      .map(
+        ([, title, { speedUp }]) =>
+          `${title}: ${number(speedUp.measuredBaked)}× measured at ${number(speedUp.lossPoints)} pp loss`,
+      )
+      .join('; ');
+  },
+
+  /** Accuracy under budgets on the average latency, beside the two baselines. */
+  'hapi-budgets'(read) {
+    const body = hapiRuns(read).flatMap(([, title, { backbone, budgets }]) =>
+      (budgets?.average ?? []).map((row) => [
+        title,
+        percent(backbone?.testAccuracy, 2),
+        row.budget,
+        ...[row.cuttle, row.sdn6, row.branchyNet2].map((design) => percent(design?.testAccuracy, 2)),
+      ]),
+    );
+    const head = ['network', 'plain', 'budget', 'Cuttle', 'SDN-6', 'BranchyNet-2'];
+    return rows(head, body.length > 0 ? body : networks.map(([, title]) => [title, ...Array(5).fill(NONE)]));
+  },
+
+  /** How far the latency model and the running forms can be trusted. */
+  'hapi-latency'(read) {
+    const runs = hapiRuns(read);
+    const of = (file) => runs.find(([name]) => name === file)?.[2];
+    const line = (what, value) => [what, ...networks.map(([file]) => value(of(file) ?? {}))];
+    return rows(
+      ['', ...networks.map(([, title]) => title)],
+      [
+        line('plain network, one image, one thread', ({ backbone }) => ms(backbone?.p50Ms)),
+        line('fastest design within 1 pp, measured speed-up', ({ speedUp }) =>
+          speedUp ? `${number(speedUp.measuredBaked)}× (${number(speedUp.lossPoints)} pp lost)` : NONE,
+        ),
+        line('predicted against measured latency, median relative error', ({ latency }) =>
+          percent(latency?.medianRelativeError),
+        ),
+        line('the same, Spearman rank correlation', ({ latency }) => number(latency?.spearman, 3)),
+        line('designs run', ({ latency }) => String(latency?.designs?.length ?? NONE)),
+        line('baked model run to its end, over the plain network with its heads', ({ baked }) =>
+          percent(baked?.overhead),
+        ),
+        line('baked model that leaves at once, over the first stage', ({ baked }) => percent(baked?.leavingOverhead)),
+        line('full search over all candidates', ({ searchSeconds }) =>
+          Number.isFinite(searchSeconds) ? `${number(searchSeconds, 1)} s` : NONE,
+        ),
+      ],
+    );
+  },
+
+  'train-step'(read) {
+    const { results = {}, ratios = [] } = read('train-step') ?? {};
+    const titles = { native: 'Cuttle, native', pytorch: 'PyTorch', wasm: 'Cuttle, WASM', tfjs: 'TensorFlow.js, CPU' };
+    const body = Object.entries(titles).map(([key, title]) => [
+      title,
+      String(results[key]?.batch ?? NONE),
+      number(results[key]?.imagesPerSecond, 1),
+    ]);
+    const notes = ratios.map(({ name, ratio, bar, met }) => {
+      const shown = number(ratio, ratio < 10 ? 2 : 0);
+      return `- ${name}: ${shown} (bar ${bar}: ${met ? 'met' : 'missed'})`;
+    });
+    return [rows(['', 'batch', 'images/s'], body), ...(notes.length > 0 ? ['', ...notes] : [])].join('\n');
+  },
+
+  'train-accuracy'(read) {
+    const { cuttle, pytorch, recipe } = read('train-accuracy') ?? {};
+    const row = (title, run) => [title, String(run ? (recipe?.epochs ?? NONE) : NONE), percent(run?.accuracy, 2)];
+    return rows(['', 'epochs', 'test accuracy'], [row('Cuttle', cuttle), row('PyTorch', pytorch)]);
+  },
+
+  search(read) {
+    const { exhaustive = [], full } = read('search') ?? {};
+    const body = exhaustive.map((row, index) => [
+      row.constraint,
+      percent(row.budget, 0),
+      `${row.seedsAt995} of 10`,
+      full?.rows?.[index] ? `${number(Math.max(...full.rows[index].seconds), 1)} s` : NONE,
+    ]);
+    const head = ['constraint', 'budget', 'seeds ≥ 99.5 % of the optimum', 'slowest full search'];
+    return rows(head, body.length > 0 ? body : [Array(4).fill(NONE)]);
+  },
+};
+
+const CELL = /<!-- results:([\w-]+) -->([\s\S]*?)<!-- \/results -->/g;
+
+/** The text with every cell filled. `read` gives a bench's result by name, or `undefined`. Throws for an unknown cell. */
+export function fillResults(text, read) {
+  return text.replace(CELL, (_, name, before) => {
+    if (!Object.hasOwn(renderers, name)) throw new Error(`README has a cell 'results:${name}' that nothing fills`);
+    // A cell on lines of its own stays there; one inside a sentence or a table row stays on its line.
+    const gap = before.includes('\n') ? '\n\n' : '';
+    return `<!-- results:${name} -->${gap}${renderers[name](read)}${gap}<!-- /results -->`;
+  });
+}
+
+/** Reads results below a folder. */
+export function resultsIn(folder) {
+  return (name) => {
+    const file = new URL(`${name}.json`, folder);
+    return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const readme = new URL('../README.md', import.meta.url);
+  const before = readFileSync(readme, 'utf8');
+  const after = fillResults(before, resultsIn(new URL('../bench/results/', import.meta.url)));
+  if (!process.argv.includes('--check')) writeFileSync(readme, after);
+  else if (after !== before) {
+    console.error('README.md does not show bench/results: run node scripts/readme-results.mjs');
+    process.exitCode = 1;
+  }
+}

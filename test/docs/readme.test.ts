@@ -1,0 +1,95 @@
+/** @file README: its example runs as printed, its figures are those of the committed benches. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import { readBaked } from '../../src/exits/index.js';
+import { decodeModel } from '../../src/onnx/index.js';
+import { codeBlocks, pageNamed, root, script } from './docs.js';
+
+type Read = (name: string) => unknown;
+interface Results {
+  fillResults(text: string, read: Read): string;
+  resultsIn(folder: URL): Read;
+}
+
+const readme = pageNamed('README.md');
+const results = (await script('readme-results.mjs')) as Results;
+
+describe('the example', () => {
+  const built = existsSync(join(root, 'dist/index.js'));
+  if (!built) console.warn('skipped: dist/ is not built (npm run build)');
+  const folder = mkdtempSync(join(tmpdir(), 'cuttle-readme-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test.skipIf(!built)('runs, and leaves a baked model', { timeout: 120_000 }, () => {
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(root, join(folder, 'node_modules/cuttle'), 'junction');
+    const [example] = codeBlocks(readme, 'js');
+    writeFileSync(join(folder, 'example.mjs'), example!);
+    execFileSync(process.execPath, ['example.mjs'], { cwd: folder, stdio: 'pipe' });
+    const baked = readBaked(decodeModel(readFileSync(join(folder, 'early-exit.onnx'))));
+    expect(baked).toMatchObject({ classes: 10, policy: { kind: 'confidence', thresholds: 0.8 } });
+    expect(baked!.exits).toHaveLength(3);
+  });
+
+  test('is twelve lines of code', () => {
+    const [example] = codeBlocks(readme, 'js');
+    expect(example!.split('\n').filter(Boolean)).toHaveLength(12);
+  });
+});
+
+describe('measured figures', () => {
+  test('are those of bench/results (node scripts/readme-results.mjs)', () => {
+    const read = results.resultsIn(pathToFileURL(join(root, 'bench/results/')));
+    expect(readme.text).toBe(results.fillResults(readme.text, read));
+  });
+
+  /** The smallest results that every renderer reads, as the benches write them. */
+  const stand: Readonly<Record<string, unknown>> = {
+    'hapi-resnet20': {
+      backbone: { testAccuracy: 0.9, p50Ms: 2 },
+      budgets: {
+        average: [{ budget: '50%', cuttle: { testAccuracy: 0.89 }, sdn6: { testAccuracy: 0.88 }, branchyNet2: null }],
+      },
+      speedUp: { measuredBaked: 1.9, lossPoints: 0.5 },
+      latency: { medianRelativeError: 0.05, spearman: 0.99, designs: [1, 2, 3] },
+      baked: { overhead: 0.01, leavingOverhead: 0.02 },
+      searchSeconds: 1.25,
+    },
+    'train-step': {
+      results: { native: { batch: 128, imagesPerSecond: 200 }, pytorch: { batch: 128, imagesPerSecond: 250 } },
+      ratios: [{ name: 'native / PyTorch', ratio: 0.8, bar: 0.5, met: true }],
+    },
+    'train-accuracy': { recipe: { epochs: 10 }, cuttle: { accuracy: 0.85 }, pytorch: { accuracy: 0.851 } },
+    search: {
+      exhaustive: [{ constraint: 'average', budget: 0.5, seedsAt995: 10 }],
+      full: { rows: [{ seconds: [1, 2.5] }] },
+    },
+  };
+  const filled = results.fillResults(readme.text, (name) => stand[name]);
+
+  test.each([
+    'ResNet-20: 1.90× measured at 0.50 pp loss',
+    '| ResNet-20 | 90.00 % | 50% | 89.00 % | 88.00 % | – |',
+    '| predicted against measured latency, median relative error | 5.0 % | – |',
+    '| designs run | 3 | – |',
+    '| Cuttle, native | 128 | 200.0 |',
+    '- native / PyTorch: 0.80 (bar 0.5: met)',
+    '| PyTorch | 10 | 85.10 % |',
+    '| average | 50 % | 10 of 10 | 2.5 s |',
+  ])('%s', (line) => expect(filled).toContain(line));
+
+  test('filling twice changes nothing, and no result gives dashes only', () => {
+    expect(results.fillResults(filled, (name) => stand[name])).toBe(filled);
+    const empty = results.fillResults(filled, () => undefined);
+    for (const [, , cells] of empty.matchAll(/<!-- results:([\w-]+) -->([\s\S]*?)<!-- \/results -->/g))
+      expect(cells!.replace(/ResNet-\d+|BranchyNet-2|SDN-6|\d pp|99\.5 %/g, '')).not.toMatch(/\d/);
+  });
+
+  test('an unknown cell is an error', () => {
+    expect(() => results.fillResults('<!-- results:nothing --><!-- /results -->', () => undefined)).toThrow(/nothing/);
+  });
+});
