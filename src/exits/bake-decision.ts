@@ -1,13 +1,13 @@
 /** @file An exit policy in ONNX operators: the same evidence as `rowEvidence`, the same comparison as `leaves`. */
-import { Tensor, type GraphBuilder } from '../ir/index.js';
+import { float, Tensor, type GraphBuilder } from '../ir/index.js';
 import { exitPolicies, temperatureAt, thresholdAt } from './policies/index.js';
-import type { ExitPolicy, PolicyConfig } from './policies/policy.js';
+import type { EvidenceName, ExitPolicy, PolicyConfig } from './policies/policy.js';
 
 /** What one exit leaves for later ones to look at. */
 export interface ExitState {
   /** Predicted class, int64 [1]; only where the policy counts agreements. */
   readonly prediction: string | undefined;
-  /** Agreements in a row, int64 [1]; `undefined` where it is known to be 0. */
+  /** Agreements in a row, float32 [1]; `undefined` where it is known to be 0. */
   readonly streak: string | undefined;
 }
 
@@ -16,10 +16,20 @@ export interface Decision extends ExitState {
   readonly leave: string;
 }
 
+/** In what evidence is computed. */
+export type Precision = 'float32' | 'float64';
+
 /**
- * Appends the decision of the design's exit number `position` on `logits` [1, classes]. Evidence is computed in float64,
- * as `rowEvidence` does, so that it agrees with it but for the order of sums; the rounding to float32 is part of the
- * comparison.
+ * How near a threshold may come to the end of the scale where softmax saturates (confidence and margin 1, entropy 0)
+ * before float32 is too coarse: its rounding, some 1e-7, does not shrink as the scores crowd towards that end.
+ */
+const CROWDED = 2 ** -7;
+
+/**
+ * Appends the decision of the design's exit number `position` on `logits` [1, classes]. Between convolutions every small
+ * operator costs far more than its arithmetic, for its code has left the caches: each policy is written in as few as
+ * possible, in float32 where that resolves the scores around the threshold, and in float64, as `rowEvidence` computes,
+ * where it does not.
  */
 export function emitDecision(
   b: GraphBuilder,
@@ -30,11 +40,37 @@ export function emitDecision(
 ): Decision {
   const policy = exitPolicies[config.kind];
   const threshold = Math.fround(thresholdAt(config, position));
-  const temperature = temperatureAt(config, position);
   const name = `exit_${position}`;
   if (policy.evidence === 'streak') return emitStreak(b, policy, threshold, logits, before, name);
-  const evidence = evidenceEmitters[policy.evidence](b, emitScaled(b, logits, temperature, name), name);
-  return { prediction: undefined, streak: undefined, leave: compareReal(b, policy, evidence, threshold, name) };
+  const precision = precisionFor(policy.evidence, threshold);
+  const scaled = emitScaled(b, logits, [temperatureAt(config, position)], precision, name);
+  const evidence = evidenceEmitters[policy.evidence](b, scaled, precision, name);
+  return {
+    prediction: undefined,
+    streak: undefined,
+    leave: compareReal(b, policy, evidence, threshold, precision, name),
+  };
+}
+
+/** What the evidence for one threshold must be computed in. */
+export function precisionFor(evidence: Exclude<EvidenceName, 'streak'>, threshold: number): Precision {
+  const saturated = evidence === 'entropy' ? 0 : 1;
+  return Math.abs(threshold - saturated) < CROWDED ? 'float64' : 'float32';
+}
+
+/**
+ * What confidences must be compared in where the most confident of the design's first `deciding` exits and the last one
+ * answers: float32 only where none of those that let the sample pass can be saturated.
+ */
+export function fallbackPrecision(config: PolicyConfig, deciding: number): Precision {
+  const { evidence } = exitPolicies[config.kind];
+  if (evidence === 'streak') return 'float64';
+  for (let position = 0; position < deciding; position++) {
+    const threshold = thresholdAt(config, position);
+    const resolved = evidence === 'entropy' ? threshold >= CROWDED : threshold <= 1 - CROWDED;
+    if (!resolved) return 'float64';
+  }
+  return 'float32';
 }
 
 /** Class with the largest logit, int64 [1]. */
@@ -42,50 +78,64 @@ export function emitPrediction(b: GraphBuilder, logits: string, name: string): s
   return b.op('ArgMax', [logits], { axis: 1, keepdims: 0 }, { name: `${name}/prediction` });
 }
 
-/** Logits as float64, divided by the temperature. */
-export function emitScaled(b: GraphBuilder, logits: string, temperature: number, name: string): string {
-  const wide = b.op('Cast', [logits], { to: FLOAT64 }, { name: `${name}/wide` });
-  if (temperature === 1) return wide;
-  const beta = b.constant(Tensor.scalar('float64', 1 / temperature), `${name}/beta`);
+/** Rows of logits in a precision, each divided by its temperature. */
+export function emitScaled(
+  b: GraphBuilder,
+  logits: string,
+  temperatures: readonly number[],
+  precision: Precision,
+  name: string,
+): string {
+  const wide = precision === 'float64' ? b.op('Cast', [logits], { to: FLOAT64 }, { name: `${name}/wide` }) : logits;
+  if (temperatures.every((temperature) => temperature === 1)) return wide;
+  const betas = temperatures.map((temperature) => 1 / temperature);
+  const beta = b.constant(Tensor.of(precision, [betas.length, 1], betas), `${name}/beta`);
   return b.op('Mul', [wide, beta], {}, { name: `${name}/scaled` });
 }
 
 const FLOAT64 = 11;
 
-type EvidenceEmitter = (b: GraphBuilder, scaled: string, name: string) => string;
+/** Largest softmax probability of each row, [rows, 1]. */
+export function emitTop1(b: GraphBuilder, scaled: string, name: string): string {
+  const softmax = b.op('Softmax', [scaled], { axis: 1 }, { name: `${name}/softmax` });
+  return b.op('ReduceMax', [softmax, b.int64s([1])], { keepdims: 1 }, { name: `${name}/top1` });
+}
 
-const reduce = (b: GraphBuilder, op: 'ReduceMax' | 'ReduceSum', x: string, name: string): string =>
-  b.op(op, [x, b.int64s([1])], { keepdims: 1 }, { name });
+type EvidenceEmitter = (b: GraphBuilder, scaled: string, precision: Precision, name: string) => string;
 
-/** Real-valued evidence from scaled logits, float64 [1, 1]. */
-const evidenceEmitters: Readonly<Record<'top1' | 'entropy' | 'margin', EvidenceEmitter>> = {
-  top1: (b, scaled, name) =>
-    reduce(b, 'ReduceMax', b.op('Softmax', [scaled], { axis: 1 }, { name: `${name}/softmax` }), `${name}/top1`),
-  entropy(b, scaled, name) {
-    // ln Σ exp(below) − Σ exp(below) · below / Σ exp(below), with below = scaled − max.
-    const max = reduce(b, 'ReduceMax', scaled, `${name}/max`);
-    const below = b.op('Sub', [scaled, max], {}, { name: `${name}/below` });
-    const powers = b.op('Exp', [below], {}, { name: `${name}/powers` });
-    const sum = reduce(b, 'ReduceSum', powers, `${name}/sum`);
-    const weighted = reduce(b, 'ReduceSum', b.op('Mul', [powers, below]), `${name}/weighted`);
-    return b.op('Sub', [b.op('Log', [sum]), b.op('Div', [weighted, sum])], {}, { name: `${name}/entropy` });
+/** Real-valued evidence from scaled logits, [1, 1]. */
+const evidenceEmitters: Readonly<Record<Exclude<EvidenceName, 'streak'>, EvidenceEmitter>> = {
+  top1: (b, scaled, _, name) => emitTop1(b, scaled, name),
+  entropy(b, scaled, _, name) {
+    // −Σ p · ln p as one product of a row with a column.
+    const logs = b.op('LogSoftmax', [scaled], { axis: 1 }, { name: `${name}/logs` });
+    const softmax = b.op('Exp', [logs], {}, { name: `${name}/softmax` });
+    return b.op('Gemm', [softmax, logs], { alpha: float(-1), transB: 1 }, { name: `${name}/entropy` });
   },
-  margin(b, scaled, name) {
+  margin(b, scaled, precision, name) {
     const softmax = b.op('Softmax', [scaled], { axis: 1 }, { name: `${name}/softmax` });
     const [top] = b.ops('TopK', [softmax, b.int64s([2])], { axis: 1 }, { name: `${name}/top2`, outputs: 2 });
-    const [first, second] = b.ops('Split', [top!], { axis: 1, num_outputs: 2 }, { name: `${name}/split`, outputs: 2 });
-    return b.op('Sub', [first!, second!], {}, { name: `${name}/margin` });
+    const difference = b.constant(Tensor.of(precision, [2, 1], [1, -1]), `${name}/difference`);
+    return b.op('MatMul', [top, difference], {}, { name: `${name}/margin` });
   },
 };
 
 /**
- * `round(x) ≥ t` or `round(x) < t`, where round takes float64 to float32: x is compared with the point half-way to the
- * next smaller float32, which belongs to t or not as ties go to even.
+ * `x ≥ t` or `x < t`. In float64 it is `round(x)`, to float32, that is compared, as `rowEvidence` rounds: x is compared
+ * with the point half-way to the next smaller float32, which belongs to t or not as ties go to even.
  */
-function compareReal(b: GraphBuilder, policy: ExitPolicy, evidence: string, threshold: number, name: string): string {
-  const boundary = Number.isFinite(threshold) ? (threshold + previousFloat32(threshold)) / 2 : threshold;
-  const included = Math.fround(boundary) >= threshold;
-  const limit = b.constant(Tensor.scalar('float64', boundary), `${name}/threshold`);
+function compareReal(
+  b: GraphBuilder,
+  policy: ExitPolicy,
+  evidence: string,
+  threshold: number,
+  precision: Precision,
+  name: string,
+): string {
+  const wide = precision === 'float64';
+  const boundary = wide ? (threshold + previousFloat32(threshold)) / 2 : threshold;
+  const included = !wide || Math.fround(boundary) >= threshold;
+  const limit = b.constant(Tensor.scalar(precision, boundary), `${name}/threshold`);
   const op =
     policy.leaves === 'at-least' ? (included ? 'GreaterOrEqual' : 'Greater') : included ? 'Less' : 'LessOrEqual';
   return b.op(op, [evidence, limit], {}, { name: `${name}/leave` });
@@ -117,14 +167,9 @@ function emitStreak(
     return { prediction, streak: undefined, leave: b.op(op, [zero, limit()], {}, { name: `${name}/leave` }) };
   }
   const agrees = b.op('Equal', [prediction, before.prediction], {}, { name: `${name}/agrees` });
-  const one = b.constant(Tensor.of('int64', [1], [1]));
-  const longer = before.streak === undefined ? one : b.op('Add', [before.streak, one], {}, { name: `${name}/longer` });
-  const streak = b.op(
-    'Where',
-    [agrees, longer, b.constant(Tensor.of('int64', [1], [0]))],
-    {},
-    { name: `${name}/streak` },
-  );
-  const real = b.op('Cast', [streak], { to: 1 }, { name: `${name}/streak_real` });
-  return { prediction, streak, leave: b.op(op, [real, limit()], {}, { name: `${name}/leave` }) };
+  const count = (value: number): string => b.constant(Tensor.of('float32', [1], [value]));
+  const longer =
+    before.streak === undefined ? count(1) : b.op('Add', [before.streak, count(1)], {}, { name: `${name}/longer` });
+  const streak = b.op('Where', [agrees, longer, count(0)], {}, { name: `${name}/streak` });
+  return { prediction, streak, leave: b.op(op, [streak, limit()], {}, { name: `${name}/leave` }) };
 }
