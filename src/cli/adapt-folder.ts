@@ -1,5 +1,5 @@
 /** @file The output folder of `cuttle adapt`: what an earlier run left there, and what this one writes. */
-import { TRAINED, type Adapted, type AdaptedDesign } from '../exits/adapt/adapt.js';
+import type { Adapted, AdaptedDesign, AdaptOptions } from '../exits/adapt/adapt.js';
 import { budgetSlug } from '../exits/adapt/budget.js';
 import type { Workspace } from '../exits/adapt/workspace.js';
 import { designFile, type DesignFile } from '../exits/design-file.js';
@@ -18,6 +18,8 @@ import { UsageError } from './verb.js';
 
 /** Sub-folder with what a repeated run uses again. */
 const WORK = 'work';
+/** Blob that says which model and data the folder belongs to. */
+const OWNER = 'identity';
 
 /** Blobs as files below a folder. */
 export function folderWorkspace(folder: string): Workspace {
@@ -30,72 +32,67 @@ export function folderWorkspace(folder: string): Workspace {
 }
 
 /**
- * Refuses a folder that holds something else than an earlier run for the same model and data. Throws UsageError; with
- * `force` everything is allowed.
+ * Takes a folder for a job and marks it. Throws UsageError where it holds something else than an earlier run for the same
+ * model and data; with `force` everything is allowed.
  */
-export async function claimFolder(
-  folder: string,
-  workspace: Workspace,
-  identity: string,
-  force: boolean,
-): Promise<void> {
-  if (force || !(await exists(folder)) || (await listFolder(folder)).length === 0) return;
-  const owner = await workspace.load('identity');
-  if (owner === undefined && (await workspace.load(`${TRAINED}.key`)) === undefined)
-    throw new UsageError(
-      `the folder '${folder}' is not empty and not the work of an earlier run`,
-      'Choose another --out, or write into it with --force.',
-    );
-  if (owner !== undefined && new TextDecoder().decode(owner) !== identity)
-    throw new UsageError(
-      `the folder '${folder}' holds the results for another model or other data`,
-      'Choose another --out, or replace them with --force.',
-    );
-}
-
-/** Marks the folder as this job's. */
-export async function markFolder(workspace: Workspace, identity: string): Promise<void> {
-  await workspace.save('identity', new TextEncoder().encode(identity));
+export async function claimFolder(folder: string, identity: string, force: boolean): Promise<void> {
+  const workspace = folderWorkspace(folder);
+  if (!force && (await exists(folder)) && (await listFolder(folder)).length > 0) {
+    const owner = await workspace.load(OWNER);
+    if (owner === undefined)
+      throw new UsageError(
+        `the folder '${folder}' is not empty and not the work of an earlier run`,
+        'Choose another --out, or write into it with --force.',
+      );
+    if (new TextDecoder().decode(owner) !== identity)
+      throw new UsageError(
+        `the folder '${folder}' holds the results for another model or other data`,
+        'Choose another --out, or replace them with --force.',
+      );
+  }
+  await workspace.save(OWNER, new TextEncoder().encode(identity));
 }
 
 /** Paths of what was written, by artefact. */
 export interface Artefacts {
   readonly progressive: string;
-  readonly profile: string;
+  /** Absent where the search was for another device: its profile came from the user. */
+  readonly profile?: string;
   readonly baked: readonly string[];
   readonly design: readonly string[];
 }
 
+/** What the artefacts say besides what adapt found. */
+export interface ArtefactContext extends Pick<AdaptOptions, 'constraint' | 'seed'> {
+  readonly out: string;
+  readonly modelSha256: string;
+  readonly device?: string;
+}
+
 /** Writes progressive model, profile, and one design and baked model per budget, and returns their paths. */
-export async function writeArtefacts(
-  folder: string,
-  adapted: Adapted,
-  modelSha256: string,
-  constraint: 'average' | 'worst-case',
-  seed: number,
-): Promise<Artefacts> {
-  const progressive = joinPath(folder, 'progressive.onnx');
-  const profile = joinPath(folder, 'profile.json');
+export async function writeArtefacts(job: ArtefactContext, adapted: Adapted): Promise<Artefacts> {
+  const { out, device } = job;
+  const suffix = device === undefined ? '' : `-${device}`;
+  const progressive = joinPath(out, 'progressive.onnx');
   await saveModel(progressive, adapted.progressive.model, { force: true });
-  await writeJson(profile, adapted.profile, { force: true });
+  const profile = device === undefined ? joinPath(out, 'profile.json') : undefined;
+  if (profile !== undefined) await writeJson(profile, adapted.profile, { force: true });
   const baked: string[] = [];
   const design: string[] = [];
   for (const found of adapted.designs) {
-    const slug = budgetSlug(found.budget);
-    baked.push(joinPath(folder, `baked-${slug}.onnx`));
-    design.push(joinPath(folder, `design-${slug}.json`));
+    const slug = budgetSlug(found.budget) + suffix;
+    baked.push(joinPath(out, `baked-${slug}.onnx`));
+    design.push(joinPath(out, `design-${slug}.json`));
     await saveModel(baked.at(-1)!, found.baked, { force: true });
-    await writeJson(design.at(-1)!, describeDesign(adapted, found, modelSha256, constraint, seed), { force: true });
+    await writeJson(design.at(-1)!, describeDesign(job, adapted, found), { force: true });
   }
-  return { progressive, profile, baked, design };
+  return { progressive, ...(profile !== undefined && { profile }), baked, design };
 }
 
 function describeDesign(
+  { modelSha256, constraint, seed }: ArtefactContext,
   adapted: Adapted,
   { found, budget, limitMs, test }: AdaptedDesign,
-  sha256: string,
-  constraint: 'average' | 'worst-case',
-  seed: number,
 ): DesignFile {
   const { choice, predicted } = found;
   const names = exitNamesOf(adapted.progressive, choice);
@@ -104,7 +101,7 @@ function describeDesign(
     unit: 'ms',
     positions: names,
     ece: predicted.instantiated.map((exit) => adapted.calibration[exit]!.ece.after),
-    model: { sha256, candidates: adapted.progressive.info.exits.length },
+    model: { sha256: modelSha256, candidates: adapted.progressive.info.exits.length },
     device: adapted.profile.device,
     budget: { constraint, limit: limitMs, asked: budget.asked },
     measured: {

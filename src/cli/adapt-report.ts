@@ -24,11 +24,12 @@ export interface ReportContext extends Pick<AdaptOptions, 'data' | 'backbone' | 
   readonly name: string;
   readonly dataName: string;
   readonly out: string;
+  readonly device?: string;
 }
 
 /** Writes `report.html` into the output folder and returns its path. */
 export async function writeAdaptReport(context: ReportContext, adapted: Adapted): Promise<string> {
-  const path = joinPath(context.out, 'report.html');
+  const path = joinPath(context.out, context.device === undefined ? 'report.html' : `report-${context.device}.html`);
   await writeFileAtomic(path, renderAdaptReport(reportData(context, adapted)), { force: true });
   return path;
 }

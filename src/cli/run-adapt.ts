@@ -2,7 +2,7 @@
 import { adapt, type Adapted, type AdaptEvent, type AdaptOptions } from '../exits/adapt/adapt.js';
 import { exitNamesOf } from '../exits/open-classifier.js';
 import { sha256 } from '../platform/node/hash.js';
-import { claimFolder, folderWorkspace, markFolder, writeArtefacts, type Artefacts } from './adapt-folder.js';
+import { claimFolder, folderWorkspace, writeArtefacts, type Artefacts } from './adapt-folder.js';
 import { writeAdaptReport } from './adapt-report.js';
 import type { Progress } from './console.js';
 import { milliseconds, percent, significant, textTable } from '../report/index.js';
@@ -16,6 +16,13 @@ export interface AdaptJob extends Omit<AdaptOptions, 'identity' | 'workspace' | 
   readonly out: string;
   readonly force: boolean;
   readonly modelSha256: string;
+  /** Whose profile the search is for, where it is not this device's: part of the artefacts' names. */
+  readonly device?: string;
+}
+
+/** What decides whether an output folder belongs to this job. */
+export function identityOf(job: Pick<AdaptJob, 'modelSha256' | 'dataName'>): string {
+  return sha256(JSON.stringify([job.modelSha256, job.dataName]));
 }
 
 /** Runs the main job and writes everything below `job.out`. Throws what the steps throw. */
@@ -23,12 +30,9 @@ export async function runAdapt(
   context: Pick<VerbContext<unknown>, 'console' | 'signal'>,
   job: AdaptJob,
 ): Promise<VerbResult> {
-  const identity = sha256(
-    JSON.stringify([job.modelSha256, job.dataName, job.data.train.size, job.data.calibration.size, job.data.test.size]),
-  );
+  const identity = identityOf(job);
   const workspace = folderWorkspace(job.out);
-  await claimFolder(job.out, workspace, identity, job.force);
-  await markFolder(workspace, identity);
+  await claimFolder(job.out, identity, job.force);
   const adapted = await adapt({
     ...job,
     identity,
@@ -36,7 +40,7 @@ export async function runAdapt(
     signal: context.signal,
     onEvent: showAdapting(context.console),
   });
-  const artefacts = await writeArtefacts(job.out, adapted, job.modelSha256, job.constraint, job.seed);
+  const artefacts = await writeArtefacts(job, adapted);
   const report = await writeAdaptReport(job, adapted);
   return { json: describe(adapted, artefacts, report), text: summary(job, adapted, report) };
 }

@@ -29,7 +29,10 @@ export interface TrainToFileOptions extends Omit<TrainModelOptions, 'checkpoints
 export async function trainToFile(options: TrainToFileOptions): Promise<TrainedModel> {
   const { out, force = false, ...rest } = options;
   if (!force && (await exists(out))) throw new FileExistsError(out);
-  const trained = await trainModel({ ...rest, checkpoints: fileCheckpoints(`${out}.checkpoint`) });
+  const checkpoints = fileCheckpoints(`${out}.checkpoint`);
+  // The last checkpoint stays until the model is in its file: a crash in between loses no training.
+  const trained = await trainModel({ ...rest, checkpoints: { ...checkpoints, clear: async () => undefined } });
   await saveModel(out, trained.model, { force });
+  await checkpoints.clear();
   return trained;
 }

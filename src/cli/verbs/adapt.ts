@@ -7,10 +7,11 @@ import { policyKinds } from '../../exits/policies/index.js';
 import type { PolicyKind } from '../../exits/policies/policy.js';
 import type { HeadKind } from '../../exits/heads/index.js';
 import { loadModel } from '../../onnx/node.js';
-import { readJson } from '../../platform/node/files.js';
+import { basename, readJson } from '../../platform/node/files.js';
 import { sha256OfFile } from '../../platform/node/hash.js';
 import { parseProfile } from '../../runtime/index.js';
-import { runAdapt } from '../run-adapt.js';
+import { claimFolder } from '../adapt-folder.js';
+import { identityOf, runAdapt } from '../run-adapt.js';
 import {
   dataFlags,
   dataOptions,
@@ -108,6 +109,8 @@ export const adapt = defineVerb({
     const backbone = await loadModel(path);
     const { preprocessing, assumed } = resolvePreprocessing(backbone, preprocessingGiven(options));
     reportAssumed(context, assumed);
+    const modelSha256 = await sha256OfFile(path);
+    await claimFolder(options.out, identityOf({ modelSha256, dataName: options.data }), options.force);
     const data = await openImages(
       context,
       options,
@@ -118,7 +121,8 @@ export const adapt = defineVerb({
       name: path,
       out: options.out,
       force: options.force,
-      modelSha256: await sha256OfFile(path),
+      modelSha256,
+      device: options.profile && basename(options.profile).replace(/\.json$/, ''),
       dataName: options.data,
       backbone,
       data,

@@ -112,7 +112,8 @@ export const train = defineVerb({
       signal,
       onEvent: showTraining(console, 'training'),
     });
-    reportAssumed(context, trained.assumed);
+    // What a network of the zoo expects was decided here, and is written into it.
+    if (existing !== undefined) reportAssumed(context, trained.assumed);
     const { accuracy, loss, imagesPerSecond, epochs, params } = trained;
     return {
       json: { accuracy, loss, imagesPerSecond, epochs, params, out: options.out, history: trained.history },

@@ -94,7 +94,7 @@ export class NoExitsError extends CuttleError {
 }
 
 /** Names of the workspace's blobs. */
-export const TRAINED = 'exits.onnx';
+const TRAINED = 'exits.onnx';
 const MEMO = 'calibration.memo';
 const CHECKPOINT = 'exits.checkpoint';
 const MEMO_BATCH = 100;
@@ -113,7 +113,7 @@ export async function adapt(options: AdaptOptions): Promise<Adapted> {
   const progressive = withTemperatures(trained, temperatures);
   const scores = scoreTables(memo, temperatures);
 
-  onEvent?.({ kind: 'profiling' });
+  if (options.profile === undefined) onEvent?.({ kind: 'profiling' });
   const measured =
     options.profile === undefined ? await measureExitCosts(progressive, { ...session, signal }) : undefined;
   const costs = measured?.costs ?? costsFromProfile(progressive, options.profile!);
@@ -173,6 +173,7 @@ async function trainedExits(options: AdaptOptions): Promise<Progressive> {
     });
     return encodeModel(progressive.model);
   });
+  await workspace.remove(CHECKPOINT);
   if (reused) onEvent?.({ kind: 'reused', what: 'exits' });
   return readProgressive(decodeModel(bytes));
 }
@@ -188,15 +189,16 @@ async function calibrationMemo(options: AdaptOptions, progressive: Progressive):
     images: calibration.size,
     train: data.train.size,
   });
-  const { bytes, reused } = await remembered(workspace, MEMO, key, async () =>
-    encodeMemo(
+  const { bytes, reused } = await remembered(workspace, MEMO, key, async () => {
+    onEvent?.({ kind: 'memo', done: 0, total: calibration.size });
+    return encodeMemo(
       await collectMemo(progressive, batches(calibration, { batchSize: MEMO_BATCH, preprocessing }), {
         backend: session?.backend,
         signal,
         onProgress: (done) => onEvent?.({ kind: 'memo', done, total: calibration.size }),
       }),
-    ),
-  );
+    );
+  });
   if (reused) onEvent?.({ kind: 'reused', what: 'memo' });
   return decodeMemo(bytes);
 }
