@@ -99,8 +99,8 @@ export const adapt = defineVerb({
     ...sessionOptions,
   }),
   examples: [
-    'cuttle adapt cuttle-demo/backbone.onnx --data mnist --budget 50% --head-width 16 --out digits-adapted --epochs 1',
-    'cuttle adapt cuttle-demo/backbone.onnx --data mnist --budget 30% 70% --constraint worst-case --head-width 16 --out digits-adapted --epochs 1',
+    'cuttle adapt cuttle-demo/backbone.onnx --data mnist --budget 50% --head-width 16 --out digits-adapted',
+    'cuttle adapt cuttle-demo/backbone.onnx --data mnist --budget 30% 70% --constraint worst-case --head-width 16 --out digits-adapted',
   ],
   async run(context) {
     const { args, options } = context;
