@@ -59,7 +59,7 @@ const renderers = {
       ['', ...networks.map(([, title]) => title)],
       [
         line('plain network, one image, one thread', ({ backbone }) => ms(backbone?.p50Ms)),
-        line('fastest design within 1 pp, measured speed-up', ({ speedUp }) =>
+        line('fastest design within 1 pp on calibration images: measured speed-up, loss on test images', ({ speedUp }) =>
           speedUp ? `${number(speedUp.measuredBaked)}× (${number(speedUp.lossPoints)} pp lost)` : NONE,
         ),
         line('predicted against measured latency, median relative error', ({ latency }) =>
@@ -76,6 +76,21 @@ const renderers = {
         ),
       ],
     );
+  },
+
+  /** What the nested If nodes of a baked file cost, first decile. */
+  'baked-overhead'(read) {
+    const titles = Object.fromEntries(networks);
+    const body = (read('baked-overhead')?.results ?? []).map(({ network, exits, blockEnds, decile }) => [
+      titles[network] ?? network,
+      String(exits.length),
+      blockEnds ? 'block ends' : 'anywhere',
+      ...[decile.toTheEnd, decile.leavingAtTheFirst].map(
+        ({ percent: more, microseconds }) => `${number(more, 1)} % (${number(microseconds, 1)} µs)`,
+      ),
+    ]);
+    const head = ['network', 'exits', 'placed', 'run to the end, more', 'leaving at the first, more'];
+    return rows(head, body.length > 0 ? body : [Array(5).fill(NONE)]);
   },
 
   'train-step'(read) {

@@ -8,8 +8,8 @@ import type { ErrorKind } from '../../src/ir/index.js';
 import { exitCodes } from '../../src/cli/program.js';
 import { defaultLimits } from '../../src/onnx/index.js';
 import { ARCHITECTURE_KEY, architectures } from '../../src/zoo/index.js';
-import { floors } from './floors.js';
 import { pageNamed } from './docs.js';
+import { benches, floors } from './folders.js';
 
 const grouped = (value: number): string => value.toLocaleString('en-GB');
 
@@ -67,5 +67,13 @@ test('architecture.md and README list every folder of src', () => {
   for (const folder of floors) {
     expect(pageNamed('docs/architecture.md').text).toContain(`\`${folder}\``);
     expect(pageNamed('README.md').text).toContain(`| \`src/${folder}\` |`);
+  }
+});
+
+test('benches.md lists every bench and its command', () => {
+  const { text } = pageNamed('docs/benches.md');
+  for (const bench of benches) {
+    expect(text).toContain(`| \`${bench}\` |`);
+    expect(text).toContain(`node bench/${bench}/run.mjs`);
   }
 });

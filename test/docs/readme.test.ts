@@ -59,6 +59,19 @@ describe('measured figures', () => {
       baked: { overhead: 0.01, leavingOverhead: 0.02 },
       searchSeconds: 1.25,
     },
+    'baked-overhead': {
+      results: [
+        {
+          network: 'resnet20',
+          exits: [3, 9],
+          blockEnds: true,
+          decile: {
+            toTheEnd: { percent: 2.5, microseconds: 30 },
+            leavingAtTheFirst: { percent: 1, microseconds: 2.25 },
+          },
+        },
+      ],
+    },
     'train-step': {
       results: { native: { batch: 128, imagesPerSecond: 200 }, pytorch: { batch: 128, imagesPerSecond: 250 } },
       ratios: [{ name: 'native / PyTorch', ratio: 0.8, bar: 0.5, met: true }],
@@ -76,6 +89,7 @@ describe('measured figures', () => {
     '| ResNet-20 | 90.00 % | 50% | 89.00 % | 88.00 % | – |',
     '| predicted against measured latency, median relative error | 5.0 % | – |',
     '| designs run | 3 | – |',
+    '| ResNet-20 | 2 | block ends | 2.5 % (30.0 µs) | 1.0 % (2.3 µs) |',
     '| Cuttle, native | 128 | 200.0 |',
     '- native / PyTorch: 0.80 (bar 0.5: met)',
     '| PyTorch | 10 | 85.10 % |',
