@@ -59,8 +59,10 @@ const renderers = {
       ['', ...networks.map(([, title]) => title)],
       [
         line('plain network, one image, one thread', ({ backbone }) => ms(backbone?.p50Ms)),
-        line('fastest design within 1 pp on calibration images: measured speed-up, loss on test images', ({ speedUp }) =>
-          speedUp ? `${number(speedUp.measuredBaked)}× (${number(speedUp.lossPoints)} pp lost)` : NONE,
+        line(
+          'fastest design within 1 pp on calibration images: measured speed-up, loss on test images',
+          ({ speedUp }) =>
+            speedUp ? `${number(speedUp.measuredBaked)}× (${number(speedUp.lossPoints)} pp lost)` : NONE,
         ),
         line('predicted against measured latency, median relative error', ({ latency }) =>
           percent(latency?.medianRelativeError),

@@ -80,10 +80,7 @@ export function substituteDim(dim: Dim, symbols: Readonly<Record<string, number>
   return parseDim(dim).substitute((symbol) => (Object.hasOwn(symbols, symbol) ? symbols[symbol]! : symbol));
 }
 
-function symbolic(
-  a: number | string,
-  b: number | string, combine: (a: Polynomial, b: Polynomial) => Polynomial,
-): Dim {
+function symbolic(a: number | string, b: number | string, combine: (a: Polynomial, b: Polynomial) => Polynomial): Dim {
   // A fraction (a resize scale) times a symbol has no integer form that one could keep.
   if ((typeof a === 'number' && !Number.isInteger(a)) || (typeof b === 'number' && !Number.isInteger(b))) return null;
   return printDim(combine(parseDim(a), parseDim(b)));
