@@ -136,7 +136,9 @@ function showAdapting(console: VerbContext<unknown>['console']): (event: AdaptEv
   return (event) => {
     switch (event.kind) {
       case 'candidates':
-        return console.log(`exits at ${event.count} of ${event.of} candidates`);
+        return console.log(
+          `exits at ${event.count} of ${event.of} candidates: ${event.head.kind} heads${event.head.width > 0 ? `, ${event.head.width} channels` : ''}`,
+        );
       case 'training': {
         const { group, groups } = event.event;
         if (event.event.event.kind === 'start')

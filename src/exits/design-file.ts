@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import { checkDesign, InvalidDesignError, type DesignChoice } from './design.js';
 import type { EvaluatedDesign } from './evaluate.js';
+import { policyKinds } from './policies/index.js';
+import type { PolicyKind } from './policies/policy.js';
 
 export const DESIGN_FORMAT = 'cuttle.design';
 export const DESIGN_VERSION = 1;
@@ -47,7 +49,7 @@ export const designSchema = z.strictObject({
   exits: z.array(exitEntry).min(1),
   truncated: z.boolean(),
   policy: z.strictObject({
-    kind: z.enum(['confidence', 'entropy', 'margin', 'patience']),
+    kind: z.enum(policyKinds as [PolicyKind, ...PolicyKind[]]),
     /** Whether one threshold serves all exits. */
     shared: z.boolean(),
     /** The shared threshold, kept even where no exit decides. */

@@ -5,6 +5,7 @@ export { findCandidates, type Candidate, type Candidates } from './candidates.js
 export { CandidateFilterError, filterCandidates, type CandidateFilter } from './candidates-filter.js';
 export * from './heads/index.js';
 export { attachExits, withWeights, type Attached } from './attach.js';
+export { attachFittingExits } from './fit-heads.js';
 // The progressive model.
 export * from './progressive-schema.js';
 export * from './progressive.js';

@@ -5,7 +5,7 @@ import { parseBudgets } from '../../exits/adapt/budget.js';
 import { policiesNamed } from '../../exits/adapt/search-designs.js';
 import { policyKinds } from '../../exits/policies/index.js';
 import type { PolicyKind } from '../../exits/policies/policy.js';
-import type { HeadKind } from '../../exits/heads/index.js';
+import { exitHeads, type HeadKind } from '../../exits/heads/index.js';
 import { loadModel } from '../../onnx/node.js';
 import { basename, readJson } from '../../platform/node/files.js';
 import { sha256OfFile } from '../../platform/node/hash.js';
@@ -24,7 +24,7 @@ import {
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { defineVerb, option } from '../verb.js';
 
-const headKinds = ['msdnet', 'sdn', 'pool'] as const satisfies readonly HeadKind[];
+const headKinds = Object.keys(exitHeads) as [HeadKind, ...HeadKind[]];
 
 export const adapt = defineVerb({
   name: 'adapt',
@@ -43,7 +43,7 @@ export const adapt = defineVerb({
     ['--fallback <kind>', 'answer of samples that no exit stops: most-confident (default) or last'],
     ['--profile <file>', 'profile of the progressive model on another device: search for that one'],
     ['--head <name>', `exit head: ${headKinds.join(', ')} (default msdnet)`],
-    ['--head-width <channels>', "channels of the head's convolutions"],
+    ['--head-width <channels>', 'channels of the heads (of 128, 64 … 8 the most for a tenth of the network)'],
     ['--epochs <count>', 'passes over the training images for the exits (default 3)'],
     ['--lr <rate>', 'peak learning rate of the exits (default 0.002)'],
     ['--batch <count>', 'images per training step (default 128)'],
@@ -99,8 +99,8 @@ export const adapt = defineVerb({
     ...sessionOptions,
   }),
   examples: [
-    'cuttle adapt cuttle-demo/backbone.onnx --data mnist --budget 50% --head-width 16 --out digits-adapted',
-    'cuttle adapt cuttle-demo/backbone.onnx --data mnist --budget 30% 70% --constraint worst-case --head-width 16 --out digits-adapted',
+    'cuttle adapt cuttle-demo/backbone.onnx --data mnist --budget 50% --out digits-adapted',
+    'cuttle adapt cuttle-demo/backbone.onnx --data mnist --budget 30% 70% --constraint worst-case --out digits-adapted',
   ],
   async run(context) {
     const { args, options } = context;

@@ -71,7 +71,7 @@ export const demo = defineVerb({
         policies: ['confidence'],
         fallback: 'most-confident',
         effort: { seed },
-        recipe: { head: { kind: 'msdnet', width: 16 }, epochs: options.exitEpochs, learningRate: 0.004 },
+        recipe: { head: { kind: 'msdnet' }, epochs: options.exitEpochs, learningRate: 0.004 },
         session: { threads: 1 },
         seed,
       },

@@ -4,11 +4,11 @@ import { writeClasses, writePreprocessing } from '../../data/index.js';
 import { CuttleError, type Model } from '../../ir/index.js';
 import { decodeModel, encodeModel } from '../../onnx/index.js';
 import type { Profile, SessionOptions } from '../../runtime/index.js';
-import { attachExits } from '../attach.js';
 import { bakeDesign } from '../bake.js';
 import { calibrateExits, type ExitCalibration } from '../calibrate.js';
 import { filterCandidates, type CandidateFilter } from '../candidates-filter.js';
 import { findCandidates } from '../candidates.js';
+import { attachFittingExits } from '../fit-heads.js';
 import { collectMemo } from '../collect.js';
 import type { ExitCosts } from '../costs.js';
 import type { HeadConfig } from '../heads/index.js';
@@ -53,7 +53,13 @@ export interface AdaptOptions extends Pick<
 }
 
 export type AdaptEvent =
-  | { readonly kind: 'candidates'; readonly count: number; readonly of: number }
+  | {
+      readonly kind: 'candidates';
+      readonly count: number;
+      readonly of: number;
+      /** What hangs on each; a width of 0 for heads without convolutions. */
+      readonly head: { readonly kind: string; readonly width: number };
+    }
   | { readonly kind: 'training'; readonly event: ExitTrainEvent }
   | { readonly kind: 'reused'; readonly what: 'exits' | 'memo' }
   | { readonly kind: 'memo'; readonly done: number; readonly total: number }
@@ -159,8 +165,10 @@ async function trainedExits(options: AdaptOptions): Promise<Progressive> {
     const candidates = findCandidates(writeClasses(writePreprocessing(backbone, preprocessing), data.train.classes));
     const chosen = filterCandidates(candidates.all, recipe.candidates);
     if (chosen.length === 0) throw new NoExitsError();
-    onEvent?.({ kind: 'candidates', count: chosen.length, of: candidates.all.length });
-    const { progressive } = await trainExits(attachExits(candidates, chosen, recipe.head, seed), {
+    const attached = attachFittingExits(candidates, chosen, recipe.head, seed);
+    const { kind, width } = attached.info.exits[0]!.head;
+    onEvent?.({ kind: 'candidates', count: chosen.length, of: candidates.all.length, head: { kind, width } });
+    const { progressive } = await trainExits(attached, {
       ...recipe,
       data: data.train,
       preprocessing,
