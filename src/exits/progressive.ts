@@ -1,6 +1,5 @@
 /** @file The progressive model: backbone and all exits in one ONNX file, with metadata that says where each exit hangs. */
 import { CuttleError, type Model } from '../ir/index.js';
-import { inferShapes } from '../passes/index.js';
 import { Dataflow } from './dataflow.js';
 import { EXITS_KEY, exitsInfoSchema, type ExitsInfo } from './progressive-schema.js';
 
@@ -80,12 +79,6 @@ export function logitsOutputs(info: ExitsInfo): readonly string[] {
 /** Calibrated temperatures of all exits, the final one last. */
 export function temperaturesOf(info: ExitsInfo): readonly number[] {
   return [...info.exits.map((exit) => exit.temperature), info.final.temperature];
-}
-
-/** A progressive model's graph as data flow. */
-export function dataflowOf({ model, info }: Progressive): Dataflow {
-  const { types } = inferShapes(model, { unknownOps: 'skip' });
-  return new Dataflow(model.graph, types, info.batch);
 }
 
 /** The backbone alone: the model without its exits, outputs as before. */

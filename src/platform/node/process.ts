@@ -27,11 +27,6 @@ export function terminalWidth(): number | undefined {
   return process.stderr.isTTY ? process.stderr.columns || 80 : undefined;
 }
 
-/** Whether text on standard error may be coloured. */
-export function wantsColour(): boolean {
-  return Boolean(process.stderr.isTTY) && process.env['NO_COLOR'] === undefined;
-}
-
 /** Aborts on Ctrl-C or SIGTERM; a second one ends the process at once. */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
