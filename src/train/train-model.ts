@@ -3,6 +3,7 @@ import {
   batchCount,
   batches,
   resolvePreprocessing,
+  writeClasses,
   writePreprocessing,
   type Augmentation,
   type DataSplits,
@@ -84,9 +85,6 @@ export interface TrainedModel {
   readonly stopped: 'finished' | 'early';
 }
 
-/** Metadata key of the class names (a JSON array). */
-export const CLASSES_KEY = 'cuttle.classes';
-
 /**
  * Trains on `data.train`, watches `data.calibration` (where it has images) and reports on `data.test`. Deterministic by
  * seed on one machine; with a checkpoint store it survives an abort. Throws StepSpecError where model and data do not fit,
@@ -103,7 +101,7 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
         })
       : options.model;
   const { preprocessing, assumed } = resolvePreprocessing(built, options.preprocessing);
-  const model = withClasses(writePreprocessing(built, preprocessing), classes);
+  const model = writeClasses(writePreprocessing(built, preprocessing), classes);
   const { logits } = classifierOutput(model);
   const input = requiredInputs(model.graph)[0]!.name;
 
@@ -201,10 +199,6 @@ export async function* classificationBatches(
   const order = { batchSize, preprocessing, shuffleSeed: seed, epoch, firstBatch, dropLast: true };
   for await (const { images, labels } of batches(dataset, { ...order, augment }))
     yield { feeds: { [input]: images, labels }, samples: labels.size };
-}
-
-function withClasses(model: Model, classes: readonly string[]): Model {
-  return { ...model, metadata: new Map(model.metadata).set(CLASSES_KEY, JSON.stringify(classes)) };
 }
 
 function classCountOf(model: Model, logits: string): number | undefined {

@@ -4,7 +4,8 @@ import { readPreprocessing, type DataSplits, type ImageDataset } from '../../src
 import { loadModel } from '../../src/onnx/node.js';
 import { createRandom } from '../../src/platform/index.js';
 import { exists, FileExistsError, joinPath, withTemporaryFolder } from '../../src/platform/node/files.js';
-import { CLASSES_KEY, InterruptedError, trainModel, type TrainModelOptions } from '../../src/train/index.js';
+import { CLASSES_KEY } from '../../src/data/index.js';
+import { InterruptedError, trainModel, type TrainModelOptions } from '../../src/train/index.js';
 import { trainToFile } from '../../src/train/node.js';
 import { buildArchitecture } from '../../src/zoo/index.js';
 
