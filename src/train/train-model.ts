@@ -209,29 +209,9 @@ function classCountOf(model: Model, logits: string): number | undefined {
 
 /** What two runs must share for one to continue the other's checkpoint. */
 function fingerprintOf(options: TrainModelOptions, resolved: object): string {
-  const {
-    optimizer,
-    schedule,
-    warmUpEpochs,
-    weightDecay,
-    labelSmoothing,
-    clipNorm,
-    averageDecay,
-    augment,
-    seed,
-    data,
-  } = options;
-  const recipe = {
-    optimizer,
-    schedule,
-    warmUpEpochs,
-    weightDecay,
-    labelSmoothing,
-    clipNorm,
-    averageDecay,
-    augment,
-    seed,
-  };
-  const { name, size, classes } = data.train;
-  return JSON.stringify({ ...recipe, ...resolved, data: { name, size, classes } });
+  const { optimizer, schedule, warmUpEpochs, weightDecay, labelSmoothing, clipNorm, averageDecay, augment, seed } =
+    options;
+  const recipe = { optimizer, schedule, warmUpEpochs, weightDecay, labelSmoothing, clipNorm, averageDecay };
+  const { name, size, classes } = options.data.train;
+  return JSON.stringify({ ...recipe, augment, seed, ...resolved, data: { name, size, classes } });
 }
