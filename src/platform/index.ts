@@ -3,3 +3,4 @@ export * from './clock.js';
 export * from './host-description.js';
 export * from './host.js';
 export * from './random.js';
+export * from './turn.js';

@@ -1,5 +1,5 @@
 /** @file What can go wrong while a training step is built, run or resumed. */
-import { CuttleError } from '../ir/index.js';
+import { CuttleError, type Model } from '../ir/index.js';
 
 /** A step that cannot be formed from what was asked: an unknown value, no trainable parameter. Exit code 2. */
 export class StepSpecError extends CuttleError {
@@ -37,11 +37,14 @@ export class CheckpointError extends CuttleError {
 /** Training was told to stop. Exit code 1. */
 export class InterruptedError extends CuttleError {
   readonly step: number;
+  /** The network as far as it was trained, where one network trains. */
+  readonly model: Model | undefined;
 
-  constructor(step: number, saved: boolean) {
+  constructor(step: number, saved: boolean, model?: Model) {
     super('failed', 'train/interrupted', `training was stopped after step ${step}`, {
       hint: saved ? 'The same command continues where it stopped.' : 'Nothing was saved.',
     });
     this.step = step;
+    this.model = model;
   }
 }

@@ -2,6 +2,7 @@
 import { batches, type ImageDataset, type Preprocessing } from '../data/index.js';
 import { producersOf, type Model, type Tensor } from '../ir/index.js';
 import { encodeModel } from '../onnx/index.js';
+import { turn } from '../platform/index.js';
 import { openSession, type Session, type SessionOptions } from '../runtime/index.js';
 import { StepSpecError } from './errors.js';
 
@@ -84,6 +85,7 @@ async function evaluateSession(session: Session, dataset: ImageDataset, options:
     });
     done += labels.size;
     options.onProgress?.(done, dataset.size);
+    await turn();
   }
   return {
     samples: done,

@@ -1,6 +1,6 @@
 /** @file The training loop: epochs, schedules, evaluation, early stopping, checkpoints, progress. */
 import type { Model, Tensor } from '../ir/index.js';
-import { now } from '../platform/index.js';
+import { now, turn } from '../platform/index.js';
 import { decodeCheckpoint, encodeCheckpoint, type CheckpointStore } from './checkpoint.js';
 import { CheckpointError, DivergedError } from './errors.js';
 import type { Schedule } from './schedules.js';
@@ -151,6 +151,8 @@ export async function fit(trainer: Trainer, options: FitOptions): Promise<FitRes
       epochSamples += batch.samples;
       onEvent?.({ ...progressOf(loop, options, trainer.iteration, median(rates.slice(-20)), batch), ...learningRate });
       if (options.checkpointSteps && loop.stepInEpoch % options.checkpointSteps === 0) await save();
+      // The wasm back end computes without leaving this turn of the event loop: an abort must get a chance to arrive.
+      await turn();
       if (loop.stepInEpoch >= stepsPerEpoch) break;
     }
     if (signal?.aborted && loop.stepInEpoch < stepsPerEpoch) {

@@ -22,7 +22,7 @@ import type { OptimizerSpec } from './optimizers.js';
 import { parametersOf, type Parameter } from './parameters.js';
 import { scheduleOf, withWarmUp, type ScheduleName } from './schedules.js';
 import { buildStep } from './step-graph.js';
-import { createTrainer } from './trainer.js';
+import { createTrainer, type Trainer } from './trainer.js';
 
 /** What a network must be made for. */
 export interface ClassificationTask {
@@ -65,6 +65,8 @@ export interface TrainModelOptions {
   readonly checkpointSteps?: number;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: TrainEvent) => void;
+  /** Called once, before the first step: to look at the weights while they train, with `trainer.export()`. */
+  readonly onTrainer?: (trainer: Trainer) => void;
 }
 
 export interface TrainedModel {
@@ -88,7 +90,7 @@ export interface TrainedModel {
 /**
  * Trains on `data.train`, watches `data.calibration` (where it has images) and reports on `data.test`. Deterministic by
  * seed on one machine; with a checkpoint store it survives an abort. Throws StepSpecError where model and data do not fit,
- * InterruptedError on an abort, and what buildStep, fit and the runtime throw.
+ * InterruptedError (with the network as far as it was trained) on an abort, and what buildStep, fit and the runtime throw.
  */
 export async function trainModel(options: TrainModelOptions): Promise<TrainedModel> {
   const { data, seed = 0, epochs = 10, session = {}, signal } = options;
@@ -136,6 +138,7 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
     );
 
   await using trainer = await createTrainer(step, { ...session, seed });
+  options.onTrainer?.(trainer);
   const result = await fit(trainer, {
     epochs,
     stepsPerEpoch,
@@ -163,8 +166,8 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
     fingerprint: fingerprintOf(options, { batchSize, learningRate, epochs, preprocessing }),
   });
   const { stopped } = result;
-  if (stopped === 'aborted') throw new InterruptedError(result.steps, options.checkpoints !== undefined);
   const trained = trainer.export(options.averageDecay === undefined ? 'latest' : 'average');
+  if (stopped === 'aborted') throw new InterruptedError(result.steps, options.checkpoints !== undefined, trained);
   const { accuracy, loss } = await evaluate(trained, data.test, { preprocessing, session });
   return {
     model: trained,
