@@ -1,5 +1,6 @@
 /** @file An exit policy in ONNX operators: the same evidence as `rowEvidence`, the same comparison as `leaves`. */
 import { float, Tensor, type GraphBuilder } from '../ir/index.js';
+import { emitGate } from './bake-gate.js';
 import { exitPolicies, temperatureAt, thresholdAt } from './policies/index.js';
 import type { EvidenceName, ExitPolicy, PolicyConfig } from './policies/policy.js';
 
@@ -15,6 +16,9 @@ export interface Decision extends ExitState {
   /** True where the sample leaves: bool, one element. */
   readonly leave: string;
 }
+
+/** Evidence that is a number of the softmax alone. */
+type SoftmaxEvidence = Exclude<EvidenceName, 'streak' | 'gate'>;
 
 /** In what evidence is computed. */
 export type Precision = 'float32' | 'float64';
@@ -42,6 +46,11 @@ export function emitDecision(
   const threshold = Math.fround(thresholdAt(config, position));
   const name = `exit_${position}`;
   if (policy.evidence === 'streak') return emitStreak(b, policy, threshold, logits, before, name);
+  if (policy.evidence === 'gate') {
+    const scaled = emitScaled(b, logits, [temperatureAt(config, position)], 'float32', name);
+    const leave = emitGate(b, config.gates![position]!, threshold, logits, scaled, name);
+    return { prediction: undefined, streak: undefined, leave };
+  }
   const precision = precisionFor(policy.evidence, threshold);
   const scaled = emitScaled(b, logits, [temperatureAt(config, position)], precision, name);
   const evidence = evidenceEmitters[policy.evidence](b, scaled, precision, name);
@@ -53,7 +62,7 @@ export function emitDecision(
 }
 
 /** What the evidence for one threshold must be computed in. */
-export function precisionFor(evidence: Exclude<EvidenceName, 'streak'>, threshold: number): Precision {
+export function precisionFor(evidence: SoftmaxEvidence, threshold: number): Precision {
   const saturated = evidence === 'entropy' ? 0 : 1;
   return Math.abs(threshold - saturated) < CROWDED ? 'float64' : 'float32';
 }
@@ -64,7 +73,7 @@ export function precisionFor(evidence: Exclude<EvidenceName, 'streak'>, threshol
  */
 export function fallbackPrecision(config: PolicyConfig, deciding: number): Precision {
   const { evidence } = exitPolicies[config.kind];
-  if (evidence === 'streak') return 'float64';
+  if (evidence === 'streak' || evidence === 'gate') return 'float64';
   for (let position = 0; position < deciding; position++) {
     const threshold = thresholdAt(config, position);
     const resolved = evidence === 'entropy' ? threshold >= CROWDED : threshold <= 1 - CROWDED;
@@ -104,7 +113,7 @@ export function emitTop1(b: GraphBuilder, scaled: string, name: string): string 
 type EvidenceEmitter = (b: GraphBuilder, scaled: string, precision: Precision, name: string) => string;
 
 /** Real-valued evidence from scaled logits, [1, 1]. */
-const evidenceEmitters: Readonly<Record<Exclude<EvidenceName, 'streak'>, EvidenceEmitter>> = {
+const evidenceEmitters: Readonly<Record<SoftmaxEvidence, EvidenceEmitter>> = {
   top1: (b, scaled, _, name) => emitTop1(b, scaled, name),
   entropy(b, scaled, _, name) {
     // −Σ p · ln p as one product of a row with a column.

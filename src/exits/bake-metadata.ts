@@ -24,6 +24,14 @@ export const bakedInfoSchema = z.object({
     kind: z.enum(policyKinds as [PolicyKind, ...PolicyKind[]]),
     thresholds: z.union([threshold, z.array(threshold)]),
     temperatures: z.array(z.number().positive()).optional(),
+    gates: z
+      .array(
+        z.object({
+          weights: z.object({ top1: z.number(), margin: z.number(), entropy: z.number() }),
+          classes: z.array(z.number()),
+        }),
+      )
+      .optional(),
   }),
   fallback: z.enum(['most-confident', 'last']),
 });

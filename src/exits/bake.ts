@@ -62,6 +62,9 @@ export function bakeDesign(progressive: Progressive, design: DesignChoice): Mode
         thresholds:
           typeof design.policy.thresholds === 'number' ? design.policy.thresholds : [...design.policy.thresholds],
         ...(design.policy.temperatures && { temperatures: [...design.policy.temperatures] }),
+        ...(design.policy.gates && {
+          gates: design.policy.gates.map(({ weights, classes }) => ({ weights, classes: [...classes] })),
+        }),
       },
       fallback: design.fallback,
     }),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { checkDesign, InvalidDesignError, type DesignChoice } from './design.js';
 import type { EvaluatedDesign } from './evaluate.js';
 import { policyKinds } from './policies/index.js';
+import type { Gate } from './policies/gate.js';
 import type { PolicyKind } from './policies/policy.js';
 
 export const DESIGN_FORMAT = 'cuttle.design';
@@ -13,6 +14,12 @@ const share = z.number().min(0).max(1);
 const cost = z.number().min(0);
 const positive = z.number().positive();
 
+const gate = z.strictObject({
+  weights: z.strictObject({ top1: z.number(), margin: z.number(), entropy: z.number() }),
+  /** Bias per predicted class. */
+  classes: z.array(z.number()),
+});
+
 const exitEntry = z.strictObject({
   /** Candidate index in the progressive model; the number of candidates for the final exit. */
   exit: count,
@@ -21,6 +28,8 @@ const exitEntry = z.strictObject({
   /** Absent where the exit decides nothing: the last one. */
   threshold: z.number().optional(),
   temperature: positive,
+  /** Trained gate, where the learned policy decides. */
+  gate: gate.optional(),
 });
 
 const outcome = z.strictObject({
@@ -89,7 +98,7 @@ export function designJsonSchema(): Record<string, unknown> {
 export function designFile(choice: DesignChoice, context: DesignContext): DesignFile {
   checkDesign(choice, context.model.candidates);
   const { predicted } = context;
-  const { thresholds } = choice.policy;
+  const { thresholds, gates } = choice.policy;
   const deciding = predicted.instantiated.length - 1;
   return parseDesign({
     format: DESIGN_FORMAT,
@@ -100,6 +109,7 @@ export function designFile(choice: DesignChoice, context: DesignContext): Design
         exit,
         ...(context.positions === undefined ? {} : { at: context.positions[i] }),
         ...(i < deciding ? { threshold } : {}),
+        ...(gates?.[i] === undefined ? {} : { gate: { weights: gates[i].weights, classes: [...gates[i].classes] } }),
         temperature: choice.policy.temperatures?.[i] ?? 1,
       };
     }),
@@ -150,6 +160,11 @@ export function parseDesign(json: unknown): DesignFile {
   return file;
 }
 
+function gateOf({ exit, gate }: z.infer<typeof exitEntry>): Gate {
+  if (gate === undefined) throw new InvalidDesignError(`exit ${exit} of the design has no gate`);
+  return gate;
+}
+
 /** The choice that a design file records. Throws InvalidDesignError where a deciding exit has no threshold. */
 export function designChoice(file: DesignFile): DesignChoice {
   const listed = file.truncated ? file.exits : file.exits.slice(0, -1);
@@ -167,6 +182,7 @@ export function designChoice(file: DesignFile): DesignChoice {
       kind,
       thresholds: shared ? threshold! : thresholds,
       temperatures: file.exits.map((entry) => entry.temperature),
+      ...(kind === 'learned' && { gates: listed.map((entry) => gateOf(entry)) }),
     },
     fallback: file.fallback,
     truncated: file.truncated,

@@ -1,16 +1,10 @@
 /** @file A design: which exits of the trained network are kept, and when to leave at them. */
-import { CuttleError } from '../ir/index.js';
+import { InvalidDesignError } from './design-error.js';
+import { checkGate } from './policies/gate.js';
+import { exitPolicies } from './policies/index.js';
 import type { Fallback, PolicyConfig } from './policies/policy.js';
 
-/** A design that does not fit the network, or a design file that is none. Exit code 3. */
-export class InvalidDesignError extends CuttleError {
-  constructor(message: string, options: { hint?: string; cause?: unknown } = {}) {
-    super('invalid', 'exits/invalid-design', message, {
-      hint: 'Give a design that cuttle adapt wrote for this model.',
-      ...options,
-    });
-  }
-}
+export { InvalidDesignError } from './design-error.js';
 
 /** The decision variables of a search, and all that running a design needs to know. */
 export interface DesignChoice {
@@ -44,6 +38,9 @@ export function checkDesign(choice: DesignChoice, candidates: number): void {
     fail(`${policy.thresholds.length} thresholds for ${exits.length} exits`);
   for (const threshold of typeof policy.thresholds === 'number' ? [policy.thresholds] : policy.thresholds)
     if (Number.isNaN(threshold)) fail('a threshold is not a number');
+  if (exitPolicies[policy.kind].evidence === 'gate' && policy.gates?.length !== exits.length)
+    fail(`${policy.gates?.length ?? 0} gates for ${exits.length} exits: the learned policy needs one for each`);
+  for (const gate of policy.gates ?? []) checkGate(gate);
   const instantiated = exits.length + (truncated === true ? 0 : 1);
   if (policy.temperatures !== undefined && policy.temperatures.length !== instantiated)
     fail(`${policy.temperatures.length} temperatures for ${instantiated} exits, the final one counted`);

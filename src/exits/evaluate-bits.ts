@@ -4,7 +4,7 @@ import { InvalidDesignError } from './design.js';
 import { predictMemory } from './latency.js';
 import { exitPolicies, leaves } from './policies/index.js';
 import type { Fallback, PolicyKind } from './policies/policy.js';
-import type { ScoreTables } from './scores.js';
+import { evidenceColumn, type ScoreTables } from './scores.js';
 import type { ThresholdGrid } from './thresholds.js';
 
 /** What a search needs to know of a design. `counts` is valid until the next evaluation. */
@@ -159,7 +159,7 @@ export class DesignEvaluator {
       throw new InvalidDesignError(`the grid has no threshold number ${threshold} for exit ${exit}`);
     const policy = exitPolicies[this.kind];
     if (policy.evidence === 'streak') return this.#streakBits(instantiated, i, limit);
-    const values = this.scores[policy.evidence][exit]!;
+    const values = evidenceColumn(this.scores, policy.evidence, exit);
     return (this.#passes[exit]![threshold] ??= this.#bits((s) => leaves(policy, values[s]!, limit)));
   }
 

@@ -2,9 +2,10 @@
 import { checkCosts, type ExitCosts } from './costs.js';
 import { checkDesign, InvalidDesignError, type DesignChoice } from './design.js';
 import { predictLatency, predictMemory, type PredictedLatency } from './latency.js';
+import { sameGate } from './policies/gate.js';
 import { exitPolicies, leaves, temperatureAt, thresholdAt } from './policies/index.js';
 import { instantiatedExits, reachRates } from './rates.js';
-import { nextStreak, type ScoreTables } from './scores.js';
+import { evidenceColumn, nextStreak, type ScoreTables } from './scores.js';
 
 /** What a design does on a set of samples. */
 export interface EvaluatedDesign {
@@ -54,7 +55,7 @@ export function traceDesign(scores: ScoreTables, costs: ExitCosts, choice: Desig
     const exit = instantiated[position]!;
     const prediction = scores.prediction[exit]!;
     const previous = position === 0 ? undefined : scores.prediction[instantiated[position - 1]!]!;
-    const values = policy.evidence === 'streak' ? undefined : scores[policy.evidence][exit]!;
+    const values = policy.evidence === 'streak' ? undefined : evidenceColumn(scores, policy.evidence, exit);
     const threshold = thresholdAt(choice.policy, position);
     let going2 = 0;
     for (let i = 0; i < arriving; i++) {
@@ -125,4 +126,14 @@ function checkFit(scores: ScoreTables, costs: ExitCosts, choice: DesignChoice): 
         { hint: 'Make the score tables with the temperatures of the design.' },
       );
   });
+  if (exitPolicies[choice.policy.kind].evidence === 'gate')
+    choice.exits.forEach((exit, position) => {
+      if (!sameGate(choice.policy.gates![position]!, scores.gates?.[exit]))
+        throw new InvalidDesignError(
+          `the design's gate at exit ${exit} is not the one that the scores were made with`,
+          {
+            hint: 'Add the gates of the design to the score tables (withGates).',
+          },
+        );
+    });
 }

@@ -13,6 +13,8 @@ export * from './train-exits.js';
 // Policies, designs and their files.
 export * from './policies/index.js';
 export type { Evidence, EvidenceName, ExitPolicy, Fallback, PolicyConfig, PolicyKind } from './policies/policy.js';
+export { gateLogOdds, gateScore, type Gate, type GateFeatures } from './policies/gate.js';
+export { fitGates, withGates, type FitGatesOptions } from './policies/fit-gates.js';
 export { ExitProgress, type Answer } from './policies/progress.js';
 export * from './design.js';
 export * from './design-file.js';
@@ -20,6 +22,7 @@ export * from './design-file.js';
 export * from './memo.js';
 export { collectMemo, type CollectOptions, type LabelledBatch } from './collect.js';
 export {
+  evidenceColumn,
   exitAccuracy,
   nextStreak,
   rowEvidence,

@@ -80,7 +80,7 @@ export function truncateDesign(choice: DesignChoice, count: number, final: numbe
   const kept = instantiatedExits(choice, final).slice(0, count);
   const truncated = kept.at(-1) !== final;
   const exits = truncated ? kept : kept.slice(0, -1);
-  const { thresholds, temperatures } = choice.policy;
+  const { thresholds, temperatures, gates } = choice.policy;
   return {
     ...choice,
     exits,
@@ -88,6 +88,7 @@ export function truncateDesign(choice: DesignChoice, count: number, final: numbe
     policy: {
       ...choice.policy,
       thresholds: typeof thresholds === 'number' ? thresholds : thresholds.slice(0, exits.length),
+      ...(gates === undefined ? {} : { gates: gates.slice(0, exits.length) }),
       ...(temperatures === undefined ? {} : { temperatures: temperatures.slice(0, kept.length) }),
     },
   };

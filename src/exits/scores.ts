@@ -1,9 +1,11 @@
 /** @file Score tables: what exit policies look at, for every exit and sample; and the one function that computes it from logits. */
+import { InvalidDesignError } from './design-error.js';
 import { checkMemo, InvalidMemoError, MAX_CLASSES, type Memo } from './memo.js';
-import type { Evidence } from './policies/policy.js';
+import { checkGate, gateScore, type Gate } from './policies/gate.js';
+import type { Evidence, EvidenceName } from './policies/policy.js';
 
-/** Evidence of one row of logits; the streak depends on the exits before it and is the caller's. */
-export type RowEvidence = { -readonly [K in Exclude<keyof Evidence, 'streak'>]: Evidence[K] };
+/** Evidence of one row of logits; the streak depends on the exits before it, the gate on the design: they are the caller's. */
+export type RowEvidence = { -readonly [K in Exclude<keyof Evidence, 'streak' | 'gate'>]: Evidence[K] };
 
 /**
  * Per exit (final included, in execution order) and sample, what the policies need. 14 bytes each, against 4 × classes
@@ -21,6 +23,9 @@ export interface ScoreTables {
   readonly top1: readonly Float32Array[];
   readonly entropy: readonly Float32Array[];
   readonly margin: readonly Float32Array[];
+  /** Trained gate of each candidate, where the learned policy is to be evaluated (`withGates`), and what it says of each sample. */
+  readonly gates?: readonly Gate[];
+  readonly gate?: readonly Float32Array[];
 }
 
 /** Bytes of score tables; `exits` counts the final one. */
@@ -134,6 +139,40 @@ export function scoreTables(memo: Memo, temperatures?: ArrayLike<number>): Score
   );
   memo.logits.forEach((logits, exit) => collector.add(exit, 0, logits));
   return collector.tables;
+}
+
+/**
+ * What a policy on this evidence compares with its thresholds at an exit: one number per sample.
+ * Throws InvalidDesignError for gates where the tables have none.
+ */
+export function evidenceColumn(
+  scores: ScoreTables,
+  evidence: Exclude<EvidenceName, 'streak'>,
+  exit: number,
+): Float32Array {
+  const column = scores[evidence]?.[exit];
+  if (column !== undefined) return column;
+  throw new InvalidDesignError(`the scores say nothing of the ${evidence} at exit ${exit}`, {
+    hint: 'The learned policy needs trained gates: withGates(scores, fitGates(scores)).',
+  });
+}
+
+/** The columns that gates add to score tables: one gate per candidate. Throws InvalidDesignError where they do not fit. */
+export function gateColumns(
+  scores: ScoreTables,
+  gates: readonly Gate[],
+): { readonly gates: readonly Gate[]; readonly gate: readonly Float32Array[] } {
+  if (gates.length !== scores.exits - 1)
+    throw new InvalidDesignError(`${gates.length} gates for ${scores.exits - 1} candidate exits`);
+  const gate = gates.map((parameters, exit) => {
+    checkGate(parameters, scores.classes);
+    const [prediction, top1] = [scores.prediction[exit]!, scores.top1[exit]!];
+    const [margin, entropy] = [scores.margin[exit]!, scores.entropy[exit]!];
+    return top1.map((value, s) =>
+      gateScore(parameters, { prediction: prediction[s]!, top1: value, margin: margin[s]!, entropy: entropy[s]! }),
+    );
+  });
+  return { gates, gate };
 }
 
 /** Share of samples that one exit gets right alone. */

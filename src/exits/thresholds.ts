@@ -3,7 +3,7 @@ import { InvalidDesignError, type DesignChoice } from './design.js';
 import { exitPolicies, leaves, thresholdAt } from './policies/index.js';
 import type { ExitPolicy, PolicyKind } from './policies/policy.js';
 import { instantiatedExits } from './rates.js';
-import { nextStreak, type ScoreTables } from './scores.js';
+import { evidenceColumn, nextStreak, type ScoreTables } from './scores.js';
 
 /** The thresholds that a search may use, per candidate exit; in shared grids all lists are the same one. */
 export interface ThresholdGrid {
@@ -31,14 +31,15 @@ export function thresholdGrid(
   const { size = 64, shared = true } = options;
   if (!Number.isInteger(size) || size < 2) throw new InvalidDesignError(`a threshold grid cannot have ${size} values`);
   const policy = exitPolicies[kind];
+  const { evidence } = policy;
   const candidates = scores.exits - 1;
   const make = (exits: readonly number[]): Float32Array => {
-    if (policy.evidence === 'streak')
+    if (evidence === 'streak')
       return Float32Array.from({ length: Math.max(1, Math.min(size, candidates)) }, (_, i) => i + 1);
     const { min, max } = policy.range(scores.classes);
     const even = Math.floor(size / 2);
     const values = Array.from({ length: even }, (_, i) => min + ((max - min) * (i + 1)) / (even + 1));
-    const pooled = pool(exits.map((exit) => scores[policy.evidence as 'top1'][exit]!));
+    const pooled = pool(exits.map((exit) => evidenceColumn(scores, evidence, exit)));
     for (let i = 0; i < size - even && pooled.length > 0; i++)
       values.push(pooled[Math.floor(((i + 0.5) * pooled.length) / (size - even))]!);
     return distinct(values);
@@ -78,7 +79,7 @@ export function proportionThresholds(
   let going = Array.from({ length: scores.samples }, (_, s) => s);
   const thresholds: number[] = [];
   for (let position = 0; position < instantiated.length - 1; position++) {
-    const values = scores[policy.evidence][instantiated[position]!]!;
+    const values = evidenceColumn(scores, policy.evidence, instantiated[position]!);
     const sorted = Float32Array.from(going, (s) => values[s]!).sort();
     const wanted = Math.min(going.length, Math.floor((scores.samples * powers[position]!) / total));
     const threshold = cutFor(policy, scores.classes, sorted, wanted);
@@ -96,14 +97,14 @@ export function proportionThresholds(
  * snapped against the scores of all deciding exits together. Patience needs no snapping.
  */
 export function snapThresholds(scores: ScoreTables, choice: DesignChoice, slack = 0): DesignChoice {
-  const policy = exitPolicies[choice.policy.kind];
-  if (policy.evidence === 'streak') return choice;
+  const { evidence } = exitPolicies[choice.policy.kind];
+  if (evidence === 'streak') return choice;
   const instantiated = instantiatedExits(choice, scores.exits - 1);
   const deciding = instantiated.slice(0, -1);
   if (deciding.length === 0) return choice;
   const arriving = arrivals(scores, choice, instantiated);
   const column = (position: number): Float32Array => {
-    const values = scores[policy.evidence as 'top1'][deciding[position]!]!;
+    const values = evidenceColumn(scores, evidence, deciding[position]!);
     return Float32Array.from(arriving[position]!, (s) => values[s]!);
   };
   const { thresholds } = choice.policy;
@@ -135,9 +136,10 @@ function arrivals(scores: ScoreTables, choice: DesignChoice, instantiated: reado
     const prediction = scores.prediction[exit]!;
     const previous = position === 0 ? undefined : scores.prediction[instantiated[position - 1]!]!;
     const threshold = thresholdAt(choice.policy, position);
+    const values = policy.evidence === 'streak' ? undefined : evidenceColumn(scores, policy.evidence, exit);
     going = here.filter((s) => {
       streaks[s] = nextStreak(streaks[s]!, previous?.[s], prediction[s]!);
-      const value = policy.evidence === 'streak' ? streaks[s] : scores[policy.evidence][exit]![s]!;
+      const value = values === undefined ? streaks[s] : values[s]!;
       return !leaves(policy, value, threshold);
     });
     return here;

@@ -132,7 +132,7 @@ export async function trainExits(progressive: Progressive, options: TrainExitsOp
       onEvent: (event) => options.onEvent?.({ group: index + 1, groups: groups.length, exits: group, event }),
     });
     if (result.stopped === 'aborted') throw new InterruptedError(result.steps, checkpoints !== undefined);
-    for (const [name, tensor] of trainer.constants()) trained.set(name, tensor);
+    for (const [name, tensor] of await trainer.constants()) trained.set(name, tensor);
     results.push({ exits: group, result });
     await checkpoints?.finish(index, trained, index === groups.length - 1);
   }

@@ -19,6 +19,8 @@ export interface ArchitectureOptions {
   readonly input: readonly [channels: number, height: number, width: number];
   /** Seed of the initial weights. */
   readonly seed: number;
+  /** Factor on every layer's channels, for architectures that scale (`Architecture.scales`); 1 where omitted. */
+  readonly width?: number;
 }
 
 /** Metadata key under which an architecture's name and options are kept (JSON). */

@@ -12,6 +12,8 @@ export interface Architecture {
   readonly summary: string;
   /** Smallest image side that it accepts. */
   readonly minimumSize: number;
+  /** Whether it can be built with other channels than published (`ArchitectureOptions.width`). */
+  readonly scales?: boolean;
   readonly build: (options: ArchitectureOptions) => Model;
 }
 
@@ -19,6 +21,7 @@ const resnetOf = (depth: number): Architecture => ({
   name: `resnet-${depth}`,
   summary: `CIFAR-style residual network of depth ${depth}`,
   minimumSize: 4,
+  scales: true,
   build: (options) => resnet(`resnet-${depth}`, depth, options),
 });
 
@@ -87,6 +90,11 @@ export function buildArchitecture(name: string, options: ArchitectureOptions): M
     throw new ArchitectureError(
       `${found.name} cannot take images of ${channels}×${height}×${width}`,
       `Images must be at least ${found.minimumSize} pixels high and wide.`,
+    );
+  if (options.width !== undefined && !(found.scales && options.width > 0 && options.width < Infinity))
+    throw new ArchitectureError(
+      `${found.name} cannot be ${options.width} times as wide`,
+      found.scales ? 'Give a positive factor.' : 'Leave the width out, or choose a residual network.',
     );
   return found.build(options);
 }

@@ -2,21 +2,22 @@
 import type { Model } from '../ir/index.js';
 import { LayerStack, type ArchitectureOptions, type Features } from './layers.js';
 
-const WIDTHS = [16, 32, 64] as const;
+const CHANNELS = [16, 32, 64] as const;
 
 /**
  * ResNet-(6n + 2): a 3×3 stem, three groups of n basic blocks with 16, 32 and 64 channels, global average pooling and a
  * linear classifier. Where the shape changes, the shortcut is a 1×1 convolution with batch normalisation.
- * At 3×32×32 and 10 classes ResNet-20 takes 40,813,184 multiply–accumulates.
+ * At 3×32×32 and 10 classes ResNet-20 takes 40,813,184 multiply–accumulates. `options.width` scales the channels.
  */
 export function resnet(name: string, depth: number, options: ArchitectureOptions): Model {
   const stack = new LayerStack(options);
   const blocks = (depth - 2) / 6;
-  let x = stack.conv('conv1', stack.input(), WIDTHS[0], { kernel: 3, padding: 1 });
+  const channels = CHANNELS.map((count) => Math.max(1, Math.round(count * (options.width ?? 1))));
+  let x = stack.conv('conv1', stack.input(), channels[0]!, { kernel: 3, padding: 1 });
   x = stack.relu('relu1', stack.batchNorm('bn1', x));
-  WIDTHS.forEach((width, group) => {
+  channels.forEach((count, group) => {
     for (let block = 0; block < blocks; block++)
-      x = basicBlock(stack, `layer${group + 1}.${block}`, x, width, group > 0 && block === 0 ? 2 : 1);
+      x = basicBlock(stack, `layer${group + 1}.${block}`, x, count, group > 0 && block === 0 ? 2 : 1);
   });
   return stack.classifier(name, 'fc', stack.flatten('flatten', stack.globalAveragePool('avgpool', x)));
 }

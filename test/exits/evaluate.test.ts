@@ -6,8 +6,9 @@ import { evaluateDesign, mostConfident, traceDesign } from '../../src/exits/eval
 import { InvalidDesignError, type DesignChoice } from '../../src/exits/design.js';
 import { backboneCost } from '../../src/exits/costs.js';
 import { exitsWithin, truncateDesign } from '../../src/exits/latency.js';
+import { fitGates, withGates } from '../../src/exits/policies/fit-gates.js';
 import { leaves, leavesAt, policyKinds, exitPolicies } from '../../src/exits/policies/index.js';
-import type { PolicyKind } from '../../src/exits/policies/policy.js';
+import type { PolicyConfig, PolicyKind } from '../../src/exits/policies/policy.js';
 import { ExitProgress } from '../../src/exits/policies/progress.js';
 import { instantiatedExits } from '../../src/exits/rates.js';
 import { ScoreCollector, scoreTables } from '../../src/exits/scores.js';
@@ -19,7 +20,14 @@ const candidates = 7;
 const memo = syntheticMemo({ candidates, samples: 203, classes: 5, seed: 11 });
 const costs = syntheticCosts(candidates);
 const temperatures = Float64Array.from({ length: candidates + 1 }, (_, exit) => 0.6 + 0.2 * exit);
-const scores = scoreTables(memo, temperatures);
+const rules = scoreTables(memo, temperatures);
+const gates = fitGates(rules);
+const scores = withGates(rules, gates);
+
+/** What a policy of a kind needs besides thresholds. */
+function gatesOf(kind: PolicyKind, exits: readonly number[]): Pick<PolicyConfig, 'gates'> {
+  return kind === 'learned' ? { gates: exits.map((exit) => gates[exit]!) } : {};
+}
 
 /** A design of any policy and shape, with thresholds that make some samples leave and others stay. */
 const designs: fc.Arbitrary<DesignChoice> = fc
@@ -37,7 +45,7 @@ const designs: fc.Arbitrary<DesignChoice> = fc
       kind === 'patience' ? 1 + Math.floor(level * 3) : kind === 'entropy' ? level * 1.7 : level;
     const thresholds = shared ? value(levels[0]!) : exits.map((_, i) => value(levels[i]!));
     const kept = Array.from(instantiatedExits({ exits, truncated }, candidates), (exit) => temperatures[exit]!);
-    return { exits, policy: { kind, thresholds, temperatures: kept }, fallback, truncated };
+    return { exits, policy: { kind, thresholds, temperatures: kept, ...gatesOf(kind, exits) }, fallback, truncated };
   });
 
 describe('evaluation by look-up', () => {
@@ -103,6 +111,7 @@ describe('evaluation by look-up', () => {
                   kind,
                   thresholds: exits.map((exit, i) => grid.values[exit]![levels[i]!]!),
                   temperatures: instantiated.map((exit) => temperatures[exit]!),
+                  ...gatesOf(kind, exits),
                 },
                 fallback,
                 truncated,
@@ -182,7 +191,12 @@ describe('evaluation by look-up', () => {
         (thresholds) =>
           evaluateDesign(scores, costs, {
             exits: [1, 4],
-            policy: { kind, thresholds, temperatures: [1, 4, 7].map((exit) => temperatures[exit]!) },
+            policy: {
+              kind,
+              thresholds,
+              temperatures: [1, 4, 7].map((exit) => temperatures[exit]!),
+              ...gatesOf(kind, [1, 4]),
+            },
             fallback: 'last',
           }).latency.average,
       );
@@ -200,6 +214,11 @@ describe('evaluation by look-up', () => {
     refuse({ exits: [], policy, fallback: 'last', truncated: true });
     refuse({ exits: [1, 2], policy: { kind: 'confidence', thresholds: [0.5] }, fallback: 'last' });
     refuse({ exits: [1], policy: { ...policy, temperatures: [2, 1] }, fallback: 'last' });
+    refuse({ exits: [1], policy: { kind: 'learned', thresholds: 0.5 }, fallback: 'last' });
+    const learned = { kind: 'learned', thresholds: 0.5, gates: [gates[1]!] } as const;
+    // The plain tables have no gates, and the others were made with other temperatures.
+    refuse({ exits: [1], policy: learned, fallback: 'last' });
+    refuse({ exits: [1], policy: { ...learned, gates: [{ ...gates[1]!, classes: [NaN] }] }, fallback: 'last' });
   });
 });
 
@@ -210,7 +229,7 @@ describe('a policy’s comparison', () => {
     expect(leaves(exitPolicies.entropy, half, 0.1)).toBe(false);
     expect(leaves(exitPolicies.confidence, NaN, 0)).toBe(false);
     expect(leaves(exitPolicies.entropy, NaN, 9)).toBe(false);
-    const evidence = { prediction: 0, top1: 0.9, entropy: 0.1, margin: 0.8, streak: 2 };
+    const evidence = { prediction: 0, top1: 0.9, entropy: 0.1, margin: 0.8, streak: 2, gate: NaN };
     expect(leavesAt({ kind: 'patience', thresholds: [3, 2] }, 0, evidence)).toBe(false);
     expect(leavesAt({ kind: 'patience', thresholds: [3, 2] }, 1, evidence)).toBe(true);
   });
@@ -272,6 +291,6 @@ describe('score tables', () => {
       for (let first = 0; first < 203; first += 64)
         collector.add(exit, first, logits.subarray(first * 5, Math.min(203, first + 64) * 5));
     });
-    expect(collector.tables).toEqual(scores);
+    expect(collector.tables).toEqual(rules);
   });
 });

@@ -6,12 +6,11 @@ import { attachExits } from '../../src/exits/attach.js';
 import { findCandidates } from '../../src/exits/candidates.js';
 import { collectMemo } from '../../src/exits/collect.js';
 import { policyKinds } from '../../src/exits/policies/index.js';
-import { scoreTables } from '../../src/exits/scores.js';
 import { trainExits } from '../../src/exits/train-exits.js';
 import type { Tensor } from '../../src/ir/index.js';
 import { createRandom } from '../../src/platform/random.js';
 import { buildArchitecture } from '../../src/zoo/index.js';
-import { compareForms, drawDesign, oneThread } from './forms.js';
+import { allScores, compareForms, drawDesign, oneThread } from './forms.js';
 
 const preprocessing = { height: 28, width: 28, channels: 'gray', mean: [0.13], std: [0.31] } as const;
 
@@ -44,7 +43,7 @@ test(
     let leftEarly = 0;
     for (let round = 0; round < 20; round++) {
       const temperatures = Float64Array.from(memo.logits, () => (round % 2 === 0 ? 1 : 0.5 + 2 * random.next()));
-      const scores = scoreTables(memo, temperatures);
+      const scores = allScores(memo, temperatures);
       const traced = await compareForms(
         { progressive, images: images },
         scores,

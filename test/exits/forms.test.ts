@@ -4,13 +4,12 @@ import { bakeDesign } from '../../src/exits/bake.js';
 import { readBaked } from '../../src/exits/bake-metadata.js';
 import { policyKinds } from '../../src/exits/policies/index.js';
 import { backboneOf, logitsOutputs } from '../../src/exits/progressive.js';
-import { scoreTables } from '../../src/exits/scores.js';
 import { stagesOf } from '../../src/exits/stages.js';
 import type { Tensor } from '../../src/ir/index.js';
 import { encodeModel } from '../../src/onnx/index.js';
 import { createRandom } from '../../src/platform/random.js';
 import { openSession } from '../../src/runtime/index.js';
-import { caseOf, compareForms, drawDesign, memoOf, oneThread } from './forms.js';
+import { allScores, caseOf, compareForms, drawDesign, memoOf, oneThread } from './forms.js';
 import { branchedNet, plainChain, residualNet, sharedModel } from './networks.js';
 
 describe.each([
@@ -24,7 +23,7 @@ describe.each([
     const random = createRandom(17);
     for (let round = 0; round < 24; round++) {
       const temperatures = Float64Array.from(memo.logits, () => (round % 3 === 0 ? 1 : 0.4 + 2 * random.next()));
-      const scores = scoreTables(memo, temperatures);
+      const scores = allScores(memo, temperatures);
       await compareForms(network, scores, drawDesign(random, scores, policyKinds[round % policyKinds.length]));
     }
   });
@@ -61,7 +60,7 @@ describe('ResNet-20 as exported from PyTorch, 22 random heads', () => {
   test.runIf(model)('every policy and fallback agrees in all forms', { timeout: 120_000 }, async () => {
     const network = caseOf(model!, 16);
     const memo = await memoOf(network);
-    const scores = scoreTables(memo);
+    const scores = allScores(memo);
     const random = createRandom(3);
     for (const kind of policyKinds) await compareForms(network, scores, drawDesign(random, scores, kind));
   });

@@ -11,7 +11,8 @@ import { singleImage } from '../../src/exits/measure-design.js';
 import type { Memo } from '../../src/exits/memo.js';
 import { exitPolicies, policyKinds } from '../../src/exits/policies/index.js';
 import type { Progressive } from '../../src/exits/progressive.js';
-import type { ScoreTables } from '../../src/exits/scores.js';
+import { fitGates, withGates } from '../../src/exits/policies/fit-gates.js';
+import { evidenceColumn, scoreTables, type ScoreTables } from '../../src/exits/scores.js';
 import { openProgressive } from '../../src/exits/session.js';
 import { snapThresholds } from '../../src/exits/thresholds.js';
 import { Tensor, type Model } from '../../src/ir/index.js';
@@ -56,6 +57,12 @@ export async function memoOf({ progressive, images }: Case): Promise<Memo> {
   return collectMemo(progressive, batches, oneThread);
 }
 
+/** Score tables with trained gates: what every policy needs. */
+export function allScores(memo: Memo, temperatures?: ArrayLike<number>): ScoreTables {
+  const scores = scoreTables(memo, temperatures);
+  return withGates(scores, fitGates(scores));
+}
+
 /** A design drawn at random: any exits, any policy, thresholds among the scores, temperatures, either fallback. */
 export function drawDesign(
   random: Random,
@@ -68,7 +75,7 @@ export function drawDesign(
   const { evidence } = exitPolicies[kind];
   const threshold = (): number => {
     if (evidence === 'streak') return 1 + random.int(3);
-    const values = scores[evidence][random.int(final)]!;
+    const values = evidenceColumn(scores, evidence, random.int(final));
     return values[random.int(values.length)]!;
   };
   const shared = random.next() < 0.5;
@@ -77,6 +84,7 @@ export function drawDesign(
     policy: {
       kind,
       thresholds: shared ? threshold() : exits.map(threshold),
+      ...(evidence === 'gate' && { gates: exits.map((exit) => scores.gates![exit]!) }),
       temperatures: [...exits, ...(truncated ? [] : [final])].map((exit) => scores.temperatures[exit]!),
     },
     fallback: random.next() < 0.5 ? 'last' : 'most-confident',

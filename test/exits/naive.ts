@@ -37,7 +37,13 @@ export function naiveOutcome(memo: Memo, costs: ExitCosts, choice: DesignChoice)
       else if (kind === 'margin') stop = Math.fround(sorted[0]! - sorted[1]!) >= limit;
       else if (kind === 'entropy')
         stop = Math.fround(-p.reduce((h, x) => h + (x > 0 ? x * Math.log(x) : 0), 0)) < limit;
-      else {
+      else if (kind === 'learned') {
+        const { weights, classes } = choice.policy.gates![position]!;
+        const entropy = Math.fround(-p.reduce((h, x) => h + (x > 0 ? x * Math.log(x) : 0), 0));
+        const margin = Math.fround(sorted[0]! - sorted[1]!);
+        const sum = weights.top1 * Math.fround(sorted[0]!) + weights.margin * margin + weights.entropy * entropy;
+        stop = Math.fround(1 / (1 + Math.exp(-sum - classes[prediction]!))) >= limit;
+      } else {
         let agreements = 0;
         for (let i = seen.length - 1; i > 0 && seen[i]!.prediction === seen[i - 1]!.prediction; i--) agreements++;
         stop = agreements >= limit;

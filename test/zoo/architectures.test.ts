@@ -95,6 +95,21 @@ describe('weights', () => {
   });
 });
 
+describe('width', () => {
+  it('scales every layer of a residual network, and leaves it as it is at 1', () => {
+    const half = buildArchitecture('resnet-8', { ...cifar, width: 0.5 });
+    expect(half.graph.initializers.get('conv1.weight')!.dims).toEqual([8, 3, 3, 3]);
+    expect(half.graph.initializers.get('fc.weight')!.dims).toEqual([10, 32]);
+    const whole = buildArchitecture('resnet-8', { ...cifar, width: 1 });
+    expect(trainableSize(whole)).toBe(trainableSize(buildArchitecture('resnet-8', cifar)));
+  });
+
+  it('is refused where the architecture does not scale, or the factor is no width', () => {
+    expect(() => buildArchitecture('lenet-5', { ...cifar, width: 0.5 })).toThrow(/cannot be 0.5 times as wide/);
+    expect(() => buildArchitecture('resnet-8', { ...cifar, width: 0 })).toThrow(ArchitectureError);
+  });
+});
+
 describe('refusals', () => {
   it('names the unknown architecture and lists the known ones', () => {
     expect(() => buildArchitecture('resnet-21', cifar)).toThrow(ArchitectureError);

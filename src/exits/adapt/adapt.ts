@@ -14,6 +14,7 @@ import type { ExitCosts } from '../costs.js';
 import type { HeadConfig } from '../heads/index.js';
 import { costsFromProfile, macsCosts, measureExitCosts } from '../measure-costs.js';
 import { decodeMemo, encodeMemo, type Memo } from '../memo.js';
+import { fitGates, withGates } from '../policies/fit-gates.js';
 import { readProgressive, withTemperatures, type Progressive } from '../progressive.js';
 import { scoreTables, type ScoreTables } from '../scores.js';
 import { InfeasibleBudgetError } from '../search/problem.js';
@@ -117,7 +118,8 @@ export async function adapt(options: AdaptOptions): Promise<Adapted> {
   const calibration = calibrateExits(memo);
   const temperatures = calibration.map(({ temperature }) => temperature);
   const progressive = withTemperatures(trained, temperatures);
-  const scores = scoreTables(memo, temperatures);
+  const plain = scoreTables(memo, temperatures);
+  const scores = options.policies.includes('learned') ? withGates(plain, fitGates(plain)) : plain;
 
   if (options.profile === undefined) onEvent?.({ kind: 'profiling' });
   const measured =

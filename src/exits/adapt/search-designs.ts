@@ -1,7 +1,7 @@
 /** @file From a memo and costs to one design per budget, the whole front, and the baselines under the same budgets. */
 import { bestWithin, branchyNetBaseline, sdnBaseline, type SweptDesign } from '../baselines.js';
 import { backboneCost, type ExitCosts } from '../costs.js';
-import { policyKinds } from '../policies/index.js';
+import { rulePolicies } from '../policies/index.js';
 import type { Fallback, PolicyKind } from '../policies/policy.js';
 import { exitAccuracy, type ScoreTables } from '../scores.js';
 import { paretoFront, searchFront, type SearchEffort } from '../search/search.js';
@@ -105,7 +105,10 @@ function better(a: FrontEntry, b: FrontEntry): boolean {
   return b instanceof InfeasibleBudgetError || a.objective > b.objective;
 }
 
-/** The policies that a word on the command line means: `auto` is all that have a score to compare. */
+/**
+ * The policies that a word on the command line means. `auto` is every rule: a learned policy's gates are fitted to the samples
+ * on which the search would compare it with them.
+ */
 export function policiesNamed(name: PolicyKind | 'auto'): readonly PolicyKind[] {
-  return name === 'auto' ? policyKinds : [name];
+  return name === 'auto' ? rulePolicies : [name];
 }

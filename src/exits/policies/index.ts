@@ -1,15 +1,26 @@
 /** @file The table of exit policies, and the one comparison all of them share. A new policy is one file and one line here. */
-import { InvalidDesignError } from '../design.js';
+import { InvalidDesignError } from '../design-error.js';
 import { confidence } from './confidence.js';
 import { entropy } from './entropy.js';
+import { gateScore, type GateFeatures } from './gate.js';
+import { learned } from './learned.js';
 import { margin } from './margin.js';
 import { patience } from './patience.js';
 import type { Evidence, ExitPolicy, PolicyConfig, PolicyKind } from './policy.js';
 
-export const exitPolicies: Readonly<Record<PolicyKind, ExitPolicy>> = { confidence, entropy, margin, patience };
+export const exitPolicies: Readonly<Record<PolicyKind, ExitPolicy>> = {
+  confidence,
+  entropy,
+  margin,
+  patience,
+  learned,
+};
 
 /** The names of all policies, for option lists. */
 export const policyKinds = Object.keys(exitPolicies) as readonly PolicyKind[];
+
+/** The policies that need no training: rules on an exit's scores. */
+export const rulePolicies: readonly PolicyKind[] = policyKinds.filter((kind) => exitPolicies[kind].evidence !== 'gate');
 
 /**
  * Whether a sample with this evidence leaves. The threshold is taken as float32, as an ONNX graph holds it.
@@ -35,6 +46,12 @@ export function thresholdAt(config: PolicyConfig, position: number): number {
       hint: 'Give one shared threshold, or one per early exit.',
     });
   return threshold;
+}
+
+/** What the gate of the design's exit number `position` says; NaN, with which nothing leaves, where it has none. */
+export function gateAt(config: PolicyConfig, position: number, row: GateFeatures): number {
+  const gate = config.gates?.[position];
+  return gate === undefined ? NaN : gateScore(gate, row);
 }
 
 /** The temperature of the design's instantiated exit number `position`; 1 where none is given. */

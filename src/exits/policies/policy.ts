@@ -1,7 +1,8 @@
 /** @file What an exit policy is: one piece of evidence about a sample at an exit, and how it is compared with a threshold. */
+import type { Gate } from './gate.js';
 
 /** Names of the policies in the table of `policies/index.ts`. */
-export type PolicyKind = 'confidence' | 'entropy' | 'margin' | 'patience';
+export type PolicyKind = 'confidence' | 'entropy' | 'margin' | 'patience' | 'learned';
 
 /** What to return for a sample that reaches the last exit. */
 export type Fallback = 'most-confident' | 'last';
@@ -21,9 +22,11 @@ export interface Evidence {
   readonly margin: number;
   /** How many times in a row the prediction has stayed the same over the design's exits, this one included; 0 at the first. */
   readonly streak: number;
+  /** The exit's trained gate: probability that going on would not help; NaN where the design has no gates. */
+  readonly gate: number;
 }
 
-export type EvidenceName = 'top1' | 'entropy' | 'margin' | 'streak';
+export type EvidenceName = 'top1' | 'entropy' | 'margin' | 'streak' | 'gate';
 
 /**
  * A policy leaves at the first exit whose evidence compares well with the threshold. The last instantiated exit has no
@@ -58,4 +61,6 @@ export interface PolicyConfig {
    * instantiated. Absent: 1 everywhere.
    */
   readonly temperatures?: readonly number[];
+  /** Trained gate of each early exit of the design, in their order: what the learned policy looks at. */
+  readonly gates?: readonly Gate[];
 }

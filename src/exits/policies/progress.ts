@@ -2,7 +2,7 @@
 import { InvalidDesignError, type DesignChoice } from '../design.js';
 import { instantiatedExits } from '../rates.js';
 import { nextStreak, rowEvidence, type RowEvidence } from '../scores.js';
-import { leavesAt, temperatureAt } from './index.js';
+import { gateAt, leavesAt, temperatureAt } from './index.js';
 import type { Evidence } from './policy.js';
 
 /** What a design answered for one sample. Exits are indices into the network's exits, the final one included. */
@@ -63,7 +63,7 @@ export class ExitProgress {
       this.#bestPrediction[sample] = row.prediction;
       this.#bestExit[sample] = exit;
     }
-    const evidence: Evidence = { ...row, streak };
+    const evidence: Evidence = { ...row, streak, gate: gateAt(policy, position, row) };
     if (position < this.instantiated.length - 1) {
       if (!leavesAt(policy, position, evidence)) return false;
     } else if (fallback === 'most-confident') {

@@ -196,6 +196,7 @@ export class SearchProblem {
     const temperatures = instantiatedExits(point, this.final).map((exit) => scores.temperatures[exit]!);
     // A network without exits still needs a shared threshold in its record: the first will do.
     const some = point.exits[0] ?? 0;
+    const { gates } = this.settings.policy === 'learned' ? scores : {};
     return {
       exits: point.exits,
       policy: {
@@ -203,6 +204,7 @@ export class SearchProblem {
         thresholds: shared
           ? (values[some]?.[point.thresholds[0]!] ?? 0)
           : point.exits.map((exit, i) => values[exit]![point.thresholds[i]!]!),
+        ...(gates === undefined ? {} : { gates: point.exits.map((exit) => gates[exit]!) }),
         ...(temperatures.every((temperature) => temperature === 1) ? {} : { temperatures }),
       },
       fallback: this.fallback,
