@@ -28,8 +28,7 @@ const data: DataSplits = {
   test: halves('test', 64, 3),
 };
 const network = buildArchitecture('lenet-5', { classes: 2, input: [1, 12, 12], seed: 4 });
-const request: TrainRequest = {
-  model: encodeModel(network),
+const recipe = {
   data,
   epochs: 2,
   batchSize: 32,
@@ -37,7 +36,8 @@ const request: TrainRequest = {
   preprocessing: { mean: [0.3], std: [0.2] },
   seed: 1,
   session: { threads: 1 },
-};
+} satisfies Omit<TrainRequest, 'model'>;
+const request: TrainRequest = { ...recipe, model: encodeModel(network) };
 
 const open: TrainingWorker[] = [];
 const ports: MessagePort[] = [];
@@ -61,8 +61,7 @@ describe('training in a worker', () => {
     const events: TrainEvent[] = [];
     const run = connect().train(request, { onEvent: (event) => events.push(event) });
     const trained = await run.finished;
-    const { model: bytes, ...options } = request;
-    const expected = await trainModel({ ...options, model: decodeModel(bytes) });
+    const expected = await trainModel({ ...recipe, model: decodeModel(request.model) });
     expect(trained.accuracy).toBe(expected.accuracy);
     expect(trained.loss).toBe(expected.loss);
     expect(trained.model).toEqual(encodeModel(expected.model));
