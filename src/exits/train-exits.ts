@@ -5,6 +5,7 @@ import { CuttleError, type Tensor } from '../ir/index.js';
 import type { SessionOptions } from '../runtime/index.js';
 import {
   buildStep,
+  executionProfileFor,
   classificationBatches,
   createTrainer,
   fit,
@@ -15,6 +16,7 @@ import {
   type CheckpointStore,
   type FitResult,
   type LossTerm,
+  type StepSpec,
   type OptimizerSpec,
   type Parameter,
   type Schedule,
@@ -106,9 +108,10 @@ export async function trainExits(progressive: Progressive, options: TrainExitsOp
   const checkpoints = options.checkpoints && (await groupCheckpoints(options.checkpoints, fingerprintOf(options)));
   const trained = new Map<string, Tensor>(checkpoints?.finished);
   const results: { exits: readonly number[]; result: FitResult }[] = [];
+  const profile = await executionProfileFor(session);
   for (const [index, group] of groups.entries()) {
     if (checkpoints && index < checkpoints.group) continue;
-    const step = buildExitStep(progressive, group, options);
+    const step = buildExitStep(progressive, group, { ...options, profile });
     await using trainer = await createTrainer(step, { ...session, seed });
     const result = await fit(trainer, {
       epochs,
@@ -154,10 +157,8 @@ const FINAL = 'final';
 export function buildExitStep(
   progressive: Progressive,
   group: readonly number[],
-  options: Pick<
-    TrainExitsOptions,
-    'backbone' | 'distillation' | 'optimizer' | 'weightDecay' | 'labelSmoothing' | 'session'
-  >,
+  options: Pick<TrainExitsOptions, 'backbone' | 'distillation' | 'optimizer' | 'weightDecay' | 'labelSmoothing'> &
+    Pick<StepSpec, 'profile'>,
 ): StepGraph {
   const { info, model } = progressive;
   const { backbone = 'frozen', distillation, labelSmoothing } = options;
@@ -177,7 +178,7 @@ export function buildExitStep(
     losses,
     optimizer: options.optimizer ?? { kind: 'adam' },
     weightDecay: options.weightDecay ?? 1e-4,
-    profile: options.session?.backend === 'wasm' ? 'wasm' : 'cpu',
+    profile: options.profile,
     ...(backbone === 'frozen' && { trains: outsideBackbone(progressive) }),
   });
 }

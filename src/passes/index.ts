@@ -1,11 +1,13 @@
 /** @file `cuttle/passes`: graph → graph transformations. */
 export * from './autodiff.js';
+export * from './batch-statistics.js';
 export * from './bind-dims.js';
 export * from './cost.js';
 export * from './dead-nodes.js';
 export * from './extract.js';
 export * from './fold-batch-norm.js';
 export * from './fold-constants.js';
+export * from './formulations.js';
 export * from './freeze.js';
 export * from './infer-shapes.js';
 export * from './inline-functions.js';

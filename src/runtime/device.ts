@@ -1,8 +1,9 @@
 /** @file What a measurement was made on: machine, threads, ONNX Runtime. */
 import { z } from 'zod';
 import { describeHost } from '../platform/index.js';
+import { chooseBackend } from './choose-backend.js';
 import { loadBackend } from './ort.js';
-import type { SessionOptions } from './options.js';
+import type { Backend, SessionOptions } from './options.js';
 
 /** JSON schema of a device description, as it stands in profiles, designs and bench results. */
 export const deviceSchema = z.object({
@@ -20,23 +21,29 @@ export const deviceSchema = z.object({
   /** Threads that one operator uses. */
   threads: z.int().positive(),
   executionProvider: z.string(),
+  /** Vendor and architecture of the GPU, where it computes. */
+  gpu: z.string().optional(),
   /** `onnxruntime-node 1.30.0` or `onnxruntime-web 1.30.0`. */
   runtime: z.string(),
 });
 
 export type DeviceDescription = z.infer<typeof deviceSchema>;
 
+const PROVIDERS: Readonly<Record<Backend, string>> = { native: 'CPU', wasm: 'WASM', webgpu: 'WebGPU' };
+
 /** Describes this machine and the back end that a session with these options would use. Throws as `openSession` does. */
 export async function describeDevice(
   options: Pick<SessionOptions, 'backend' | 'threads'> = {},
 ): Promise<DeviceDescription> {
-  const { backend, version, threads } = await loadBackend(options.backend, options.threads);
+  const chosen = await chooseBackend(options.backend);
+  const { backend, version, threads } = await loadBackend(chosen.backend, options.threads);
   const host = await describeHost();
   return {
     ...host,
     cpuFeatures: [...host.cpuFeatures],
     threads,
-    executionProvider: backend === 'native' ? 'CPU' : 'WASM',
+    executionProvider: PROVIDERS[backend],
+    ...(chosen.gpu !== undefined && { gpu: chosen.gpu }),
     runtime: `onnxruntime-${backend === 'native' ? 'node' : 'web'} ${version}`,
   };
 }

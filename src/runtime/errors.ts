@@ -2,7 +2,11 @@
 import { CuttleError, type ErrorKind } from '../ir/index.js';
 import type { Backend } from './options.js';
 
-const PACKAGES: Readonly<Record<Backend, string>> = { native: 'onnxruntime-node', wasm: 'onnxruntime-web' };
+const PACKAGES: Readonly<Record<Backend, string>> = {
+  native: 'onnxruntime-node',
+  wasm: 'onnxruntime-web',
+  webgpu: 'onnxruntime-web',
+};
 
 /** The optional package behind a back end is not installed, or does not start here. Exit code 1. */
 export class MissingRuntimeError extends CuttleError {

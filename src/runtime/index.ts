@@ -1,8 +1,10 @@
-/** @file `cuttle/runtime`: sessions on ONNX Runtime, native and wasm, and what they cost on this device. */
+/** @file `cuttle/runtime`: sessions on ONNX Runtime, native, wasm and webgpu, and what they cost on this device. */
 export * from './errors.js';
 export * from './options.js';
-export { DEFAULT_BACKEND } from './ort.js';
-export { openSession, type RunOptions, type Session } from './session.js';
+export { chooseBackend, type BackendChoice } from './choose-backend.js';
+export { configureOrt, type OrtSettings } from './configure.js';
+export { isDeviceTensor, type DeviceTensor } from './device-tensor.js';
+export { openSession, type Feeds, type ResidentRun, type RunOptions, type Session } from './session.js';
 export { isCarried } from './tensors.js';
 export { describeDevice, deviceSchema, type DeviceDescription } from './device.js';
 export * from './latency.js';

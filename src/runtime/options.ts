@@ -1,15 +1,24 @@
 /** @file How a session is opened: back end, threads, graph optimisation. */
 
-/** `native` is onnxruntime-node (CPU); `wasm` is onnxruntime-web's WebAssembly build, in Node and browsers. */
-export type Backend = 'native' | 'wasm';
+/**
+ * `native` is onnxruntime-node (CPU), in Node alone; `wasm` is onnxruntime-web's WebAssembly build, in Node and browsers;
+ * `webgpu` computes on the GPU, in browsers alone, and on the processor what the GPU cannot.
+ */
+export type Backend = 'native' | 'wasm' | 'webgpu';
 
 /** How far ONNX Runtime rewrites the graph when it loads it. */
 export type Optimization = 'disabled' | 'basic' | 'extended' | 'all';
 
 export interface SessionOptions {
-  /** `native` in Node and `wasm` in browsers where omitted. */
-  readonly backend?: Backend;
-  /** Threads inside one operator; the machine's physical cores where omitted. The wasm back end has one setting per process. */
+  /**
+   * `auto` where omitted: `native` in Node; in browsers `webgpu` where there is a GPU that takes the model, else `wasm`.
+   * The session says which it became (`backend`) and why (`remarks`).
+   */
+  readonly backend?: Backend | 'auto';
+  /**
+   * Threads inside one operator; where omitted, the machine's physical cores, or 1 in a page that is not cross-origin
+   * isolated. The web back ends have one setting per process or page.
+   */
   readonly threads?: number;
   /** `all` where omitted. */
   readonly optimization?: Optimization;
@@ -17,4 +26,6 @@ export interface SessionOptions {
   readonly profile?: boolean;
   /** Keeps freed memory for the next run (faster; the default). `false` gives it back after each run. */
   readonly keepMemory?: boolean;
+  /** Outputs that `runResident` leaves where they are computed: in the GPU's memory with `webgpu`. */
+  readonly resident?: readonly string[];
 }

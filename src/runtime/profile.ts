@@ -1,18 +1,19 @@
 /** @file Measures a model layer by layer: ONNX Runtime's own profiler, joined to the nodes of our graph. */
 import { CuttleError, type Model, type Tensor } from '../ir/index.js';
 import { decodeModel } from '../onnx/index.js';
+import { isNode } from '../platform/index.js';
 import { describeDevice } from './device.js';
 import { readKernelEvents, type KernelTimes } from './kernel-events.js';
 import { joinKernels } from './kernel-join.js';
 import { measureLatency, type MeasureOptions } from './latency.js';
-import type { SessionOptions } from './options.js';
-import { DEFAULT_BACKEND } from './ort.js';
+import type { Backend, SessionOptions } from './options.js';
 import { PROFILE_VERSION, type Profile } from './profile-schema.js';
 import { openOrtSession, openSession } from './session.js';
 import { syntheticFeeds } from './synthetic.js';
+import { collectOutput } from './web-output.js';
 
 export interface ProfileOptions extends Omit<SessionOptions, 'profile' | 'backend'>, Omit<MeasureOptions, 'samples'> {
-  /** Only `native` has a profiler; `wasm` is refused. */
+  /** Only `native` in Node and `wasm` in browsers have a profiler (`auto`, the default, takes these); others are refused. */
   readonly backend?: SessionOptions['backend'];
   /** What to run on; made up where omitted (`syntheticFeeds`). */
   readonly feeds?: Readonly<Record<string, Tensor>>;
@@ -22,9 +23,9 @@ export interface ProfileOptions extends Omit<SessionOptions, 'profile' | 'backen
 
 /** A back end without a per-node profiler. Exit code 4. */
 export class ProfilerUnavailableError extends CuttleError {
-  constructor() {
-    super('unsupported', 'runtime/no-profiler', 'the wasm runtime cannot report times per node', {
-      hint: 'Profile with the native back end, or measure whole models with measureLatency.',
+  constructor(asked: Backend, able: Backend) {
+    super('unsupported', 'runtime/no-profiler', `the ${asked} runtime cannot report times per node here`, {
+      hint: `Profile with the ${able} back end, or measure whole models with measureLatency.`,
     });
   }
 }
@@ -35,11 +36,10 @@ const MAX_EVENTS = 1_000_000;
 /**
  * Runs a model under ONNX Runtime's profiler and without it, and returns times per layer. Every kernel counts for the node
  * (and fused members) whose work it did. `runs` (20) and `warmup` (5) hold for both measurements.
- * Throws ProfilerUnavailableError for wasm, and whatever `openSession` and `run` throw.
+ * Throws ProfilerUnavailableError for a back end without a profiler, and whatever `openSession` and `run` throw.
  */
 export async function profileModel(model: Model | Uint8Array, options: ProfileOptions = {}): Promise<Profile> {
-  const backend = options.backend ?? DEFAULT_BACKEND;
-  if (backend === 'wasm') throw new ProfilerUnavailableError();
+  const backend = profiledBackend(options.backend);
   // Nodes without a name get one from the reader: the profiler then reports names that the graph knows.
   const named = model instanceof Uint8Array ? decodeModel(model) : model;
   const feeds = options.feeds ?? syntheticFeeds(named, options.symbols);
@@ -51,7 +51,7 @@ export async function profileModel(model: Model | Uint8Array, options: ProfileOp
     const { layers, unmatched } = joinKernels(named.graph, times.kernels);
     const kernelMs = times.kernels.reduce((sum, kernel) => sum + kernel.ms, 0);
     const share = (ms: number): number => (kernelMs > 0 ? Math.min(1, ms / kernelMs) : 0);
-    const { memoryUse } = await import('../platform/node/cpu.js');
+    const memory = await memoryOf();
     return {
       kind: 'cuttle.profile',
       version: PROFILE_VERSION,
@@ -70,35 +70,50 @@ export async function profileModel(model: Model | Uint8Array, options: ProfileOp
         ...(members.length > 1 ? { members: members.map((member) => member.name) } : {}),
       })),
       otherMs: unmatched.reduce((sum, kernel) => sum + kernel.ms, 0),
-      memory: memoryUse(),
+      ...(memory !== undefined && { memory }),
     };
   } finally {
     await session.release();
   }
 }
 
-/** Kernel times of a model under the native profiler, which can only report through a file. */
+/** Kernel times of a model under ONNX Runtime's profiler. */
 async function profileKernels(
   model: Model,
   feeds: Readonly<Record<string, Tensor>>,
   options: ProfileOptions & { readonly warmup: number; readonly runs: number },
 ): Promise<KernelTimes> {
-  const files = await import('../platform/node/files.js');
   const { warmup, signal } = options;
   const runs = Math.max(1, Math.min(options.runs, Math.floor(MAX_EVENTS / (model.graph.nodes.length + 2)) - warmup));
-  return files.withTemporaryFolder(async (folder) => {
-    const session = await openOrtSession(
-      model,
-      { ...options, profile: true },
-      { profileFilePrefix: files.joinPath(folder, 'profile') },
-    );
+  /** Runs the model and has the profiler's report taken by `finish`. */
+  const record = async <T>(extra: { readonly profileFilePrefix?: string }, finish: (end: () => void) => T) => {
+    const session = await openOrtSession(model, { ...options, profile: true }, extra);
     try {
       for (let run = 0; run < warmup + runs; run++) await session.run(feeds, { signal });
-      session.inner.endProfiling();
+      return finish(() => session.inner.endProfiling());
     } finally {
       await session.release();
     }
+  };
+  if (!isNode) return readKernelEvents((await record({}, collectOutput)).join('\n'), warmup);
+  // The native profiler can only report through a file.
+  const files = await import('../platform/node/files.js');
+  return files.withTemporaryFolder(async (folder) => {
+    await record({ profileFilePrefix: files.joinPath(folder, 'profile') }, (end) => end());
     const [file] = (await files.listFolder(folder)).filter(({ name }) => name.endsWith('.json'));
     return readKernelEvents(await files.readText(file!.path), warmup);
   });
+}
+
+/** Only these report times per node: the native runtime, and in browsers the one on WebAssembly. */
+function profiledBackend(asked: SessionOptions['backend'] = 'auto'): Backend {
+  const backend = isNode ? 'native' : 'wasm';
+  if (asked !== 'auto' && asked !== backend) throw new ProfilerUnavailableError(asked, backend);
+  return backend;
+}
+
+async function memoryOf(): Promise<Profile['memory']> {
+  if (!isNode) return undefined;
+  const { memoryUse } = await import('../platform/node/cpu.js');
+  return memoryUse();
 }

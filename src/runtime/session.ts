@@ -1,11 +1,18 @@
-/** @file One loaded model on either back end: feeds checked by name, type and shape, runs in order, released once. */
+/** @file One loaded model on any back end: feeds checked by name, type and shape, runs in order, released once. */
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import { formatShape, tensorType, type Model, type Shape, type Tensor, type ValueType } from '../ir/index.js';
-import { encodeModel } from '../onnx/index.js';
-import { loadError, runError, SessionReleasedError, SessionRunError } from './errors.js';
+import { CuttleError, Tensor, tensorType, type Model, type ValueType } from '../ir/index.js';
+import { decodeModel, encodeModel } from '../onnx/index.js';
+import { isNode } from '../platform/index.js';
+import { writeOutBatchStatistics } from '../passes/index.js';
+import { chooseBackend } from './choose-backend.js';
+import { Resident, type DeviceTensor, type InTurn } from './device-tensor.js';
+import { loadError, runError, SessionOptionsError, SessionReleasedError, SessionRunError } from './errors.js';
+import { checkFeeds, describeFeeds } from './feeds.js';
 import { loadBackend, type LoadedBackend } from './ort.js';
 import type { Backend, SessionOptions } from './options.js';
 import { fromOrt, isCarried, toOrt } from './tensors.js';
+import { whileStarting } from './web-output.js';
+import { processorNodes } from './webgpu-placement.js';
 
 export interface RunOptions {
   /** Only these outputs are fetched; all where omitted. */
@@ -14,12 +21,24 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What `runResident` takes: tensors of the IR, and what earlier runs left on the device. */
+export type Feeds = Readonly<Record<string, Tensor | DeviceTensor>>;
+
+export interface ResidentRun {
+  /** The fetched outputs. */
+  readonly outputs: Record<string, Tensor>;
+  /** The outputs named `resident` when the session was opened. */
+  readonly resident: ReadonlyMap<string, DeviceTensor>;
+}
+
 /** A model that is loaded and ready to run. Tensors that come out are owned by the caller. */
 export interface Session extends AsyncDisposable {
   readonly backend: Backend;
   readonly threads: number;
   /** ONNX Runtime's version. */
   readonly version: string;
+  /** What was chosen without being asked for, and why, in sentences: the back end, a single thread. */
+  readonly remarks: readonly string[];
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   /** Declared type of an input or output; `undefined` where it is no tensor or has no such name. */
@@ -29,7 +48,12 @@ export interface Session extends AsyncDisposable {
    * Throws SessionRunError for a missing, unknown or ill-shaped feed and for a kernel that fails, UnsupportedDataTypeError
    * for element types that cannot cross, the signal's reason where it is aborted, SessionReleasedError after release.
    */
-  run(feeds: Readonly<Record<string, Tensor>>, options?: RunOptions): Promise<Record<string, Tensor>>;
+  run(feeds: Feeds, options?: RunOptions): Promise<Record<string, Tensor>>;
+  /**
+   * As `run`, but the outputs named `resident` stay on the device, all of them, whatever `options.outputs` fetches besides.
+   * The caller disposes of them.
+   */
+  runResident(feeds: Feeds, options?: RunOptions): Promise<ResidentRun>;
   /** Frees the session after the runs already asked for. A second call does nothing. */
   release(): Promise<void>;
 }
@@ -40,9 +64,10 @@ export interface OrtSession extends Session {
 }
 
 /**
- * Loads a model. Throws MissingRuntimeError where the back end's package is absent, SessionOptionsError for impossible
- * options, and RuntimeLoadError where ONNX Runtime refuses the model: kind 'unsupported' for an operator, type or
- * version without a kernel, 'invalid' for a broken model.
+ * Loads a model. With `auto`, a model that the GPU's back end refuses goes to `wasm`, and `remarks` says so. Throws
+ * MissingRuntimeError where the back end's package is absent, SessionOptionsError for impossible options, and
+ * RuntimeLoadError where ONNX Runtime refuses the model: kind 'unsupported' for an operator, type or version without a
+ * kernel, 'invalid' for a broken model.
  */
 export async function openSession(model: Model | Uint8Array, options: SessionOptions = {}): Promise<Session> {
   return openOrtSession(model, options);
@@ -54,68 +79,123 @@ export async function openOrtSession(
   options: SessionOptions = {},
   extra: InferenceSession.SessionOptions = {},
 ): Promise<OrtSession> {
-  const loaded = await loadBackend(options.backend, options.threads);
-  const bytes = model instanceof Uint8Array ? model : encodeModel(model);
+  const { backend, remarks } = await chooseBackend(options.backend);
+  if (backend !== 'webgpu' || (options.backend ?? 'auto') !== 'auto')
+    return await openOn(backend, model, options, remarks, extra);
+  try {
+    return await openOn(backend, model, options, remarks, extra);
+  } catch (refusal) {
+    if (!(refusal instanceof CuttleError) || refusal.kind === 'usage') throw refusal;
+    return await openOn('wasm', model, options, [`wasm: on the GPU, ${refusal.message}`], extra);
+  }
+}
+
+async function openOn(
+  backend: Backend,
+  model: Model | Uint8Array,
+  options: SessionOptions,
+  remarks: readonly string[],
+  extra: InferenceSession.SessionOptions,
+): Promise<OrtSession> {
+  const loaded = await loadBackend(backend, options.threads);
+  const { bytes, provider } = prepare(backend, model);
+  const { resident = [] } = options;
   let inner: InferenceSession;
   try {
-    inner = await loaded.ort.InferenceSession.create(bytes, {
-      executionProviders: [loaded.backend === 'native' ? 'cpu' : 'wasm'],
-      graphOptimizationLevel: options.optimization ?? 'all',
-      // The wasm build takes its threads from the process-wide setting.
-      ...(loaded.backend === 'native' ? { intraOpNumThreads: loaded.threads, interOpNumThreads: 1 } : {}),
-      executionMode: 'sequential',
-      enableCpuMemArena: options.keepMemory ?? true,
-      enableMemPattern: options.keepMemory ?? true,
-      enableProfiling: options.profile ?? false,
-      // Everything that goes wrong is thrown as an error too: the log would only repeat it on the user's terminal.
-      logSeverityLevel: 4,
-      ...extra,
-    });
+    inner = await starting(backend, () =>
+      loaded.ort.InferenceSession.create(bytes, {
+        executionProviders: [provider],
+        graphOptimizationLevel: options.optimization ?? 'all',
+        // The web builds take their threads from the page-wide setting.
+        ...(backend === 'native' ? { intraOpNumThreads: loaded.threads, interOpNumThreads: 1 } : {}),
+        ...(backend === 'webgpu' && resident.length > 0
+          ? { preferredOutputLocation: Object.fromEntries(resident.map((name) => [name, 'gpu-buffer' as const])) }
+          : {}),
+        executionMode: 'sequential',
+        enableCpuMemArena: options.keepMemory ?? true,
+        enableMemPattern: options.keepMemory ?? true,
+        enableProfiling: options.profile ?? false,
+        // Everything that goes wrong is thrown as an error too: the log would only repeat it on the user's terminal.
+        logSeverityLevel: 4,
+        ...extra,
+      }),
+    );
   } catch (cause) {
-    throw loadError(loaded.backend, cause);
+    throw loadError(backend, cause);
   }
-  return makeSession(loaded, inner);
+  const unknown = resident.find((name) => !inner.outputNames.includes(name));
+  if (unknown !== undefined) {
+    await inner.release();
+    throw new SessionOptionsError(
+      `the model has no output '${unknown}' that could stay on the device`,
+      `It has: ${inner.outputNames.join(', ')}.`,
+    );
+  }
+  return makeSession({ ...loaded, remarks: [...remarks, ...loaded.remarks] }, inner, resident);
 }
 
-/** The wasm runtime has one heap and one call stack, so its runs queue up across all sessions of the process. */
-let wasmQueue: Promise<unknown> = Promise.resolve();
+/** A web runtime starts with its first session. */
+function starting<T>(backend: Backend, create: () => Promise<T>): Promise<T> {
+  return backend === 'native' || isNode ? create() : whileStarting(create);
+}
 
-function inTurn<T>(backend: Backend, job: () => Promise<T>): Promise<T> {
+/** The bytes that a back end loads, and its execution provider. WebGPU gets a graph without what it only claims to compute. */
+function prepare(
+  backend: Backend,
+  model: Model | Uint8Array,
+): { readonly bytes: Uint8Array; readonly provider: InferenceSession.ExecutionProviderConfig } {
+  if (backend !== 'webgpu')
+    return {
+      bytes: model instanceof Uint8Array ? model : encodeModel(model),
+      provider: backend === 'native' ? 'cpu' : 'wasm',
+    };
+  const given = model instanceof Uint8Array ? decodeModel(model) : model;
+  const { model: written, changed } = writeOutBatchStatistics(given);
+  return {
+    bytes: model instanceof Uint8Array && !changed ? model : encodeModel(written),
+    provider: { name: 'webgpu', forceCpuNodeNames: processorNodes(written) },
+  };
+}
+
+/** A web runtime has one heap and one call stack, so its runs queue up across all sessions of the process or page. */
+const queues = new Map<Backend, Promise<unknown>>();
+
+function queueOf(backend: Backend): InTurn {
   // The native binding runs each call to its end inside one turn of the event loop: nothing can interleave.
-  if (backend === 'native') return job();
-  const turn = wasmQueue.then(job, job);
-  wasmQueue = turn;
-  return turn;
+  if (backend === 'native') return (job) => job();
+  return (job) => {
+    const turn = (queues.get(backend) ?? Promise.resolve()).then(job, job);
+    queues.set(backend, turn);
+    return turn;
+  };
 }
 
-function makeSession(loaded: LoadedBackend, inner: InferenceSession): OrtSession {
-  const { backend, threads, version, ort } = loaded;
+function makeSession(loaded: LoadedBackend, inner: InferenceSession, resident: readonly string[]): OrtSession {
+  const { backend, threads, version, remarks, ort } = loaded;
   const types = new Map<string, ValueType | undefined>(
     [...inner.inputMetadata, ...inner.outputMetadata].map((value) => [value.name, typeOf(value)]),
   );
   const inputNames = [...inner.inputNames];
   const outputNames = [...inner.outputNames];
-  const runOptions: InferenceSession.RunOptions = backend === 'wasm' ? { logSeverityLevel: 4 } : {};
+  const runOptions: InferenceSession.RunOptions = backend === 'native' ? {} : { logSeverityLevel: 4 };
+  const inTurn = queueOf(backend);
   const pending = new Set<Promise<unknown>>();
   let released: Promise<void> | undefined;
 
-  const run = async (
-    feeds: Readonly<Record<string, Tensor>>,
-    options: RunOptions = {},
-  ): Promise<Record<string, Tensor>> => {
+  const runFor = async (feeds: Feeds, fetched: readonly string[], signal: AbortSignal | undefined) => {
     if (released) throw new SessionReleasedError();
-    options.signal?.throwIfAborted();
-    const fetched = options.outputs ?? outputNames;
+    signal?.throwIfAborted();
     for (const name of fetched)
       if (!outputNames.includes(name))
         throw new SessionRunError('usage', 'runtime/output', `the model has no output '${name}'`, {
           hint: `It has: ${outputNames.join(', ')}.`,
         });
     checkFeeds(inputNames, types, feeds);
-    const given: Record<string, OrtTensor> = {};
-    for (const name of inputNames) given[name] = toOrt(feeds[name]!, `input '${name}'`, ort);
-    const job = inTurn(backend, async () => {
-      options.signal?.throwIfAborted();
+    const job = inTurn(async () => {
+      signal?.throwIfAborted();
+      // Only now: a download that was asked for before this run moves tensors from the GPU to the host.
+      const given: Record<string, OrtTensor> = {};
+      for (const name of inputNames) given[name] = feedOf(feeds[name]!, name, ort);
       try {
         return await inner.run(given, fetched, runOptions);
       } catch (cause) {
@@ -124,19 +204,38 @@ function makeSession(loaded: LoadedBackend, inner: InferenceSession): OrtSession
     });
     pending.add(job);
     try {
-      const results = await job;
-      const outputs: Record<string, Tensor> = {};
-      for (const name of fetched) outputs[name] = fromOrt(results[name]!, `output '${name}'`);
-      return outputs;
+      return await job;
     } finally {
       pending.delete(job);
     }
   };
 
+  const run = async (feeds: Feeds, options: RunOptions = {}): Promise<Record<string, Tensor>> => {
+    const fetched = options.outputs ?? outputNames;
+    const results = await runFor(feeds, fetched, options.signal);
+    const outputs: Record<string, Tensor> = {};
+    for (const name of fetched)
+      outputs[name] = await new Resident(results[name]!, `output '${name}'`, inTurn).download();
+    return outputs;
+  };
+
+  const runResident = async (feeds: Feeds, options: RunOptions = {}): Promise<ResidentRun> => {
+    const fetched = (options.outputs ?? outputNames).filter((name) => !resident.includes(name));
+    const results = await runFor(feeds, [...fetched, ...resident], options.signal);
+    const outputs: Record<string, Tensor> = {};
+    for (const name of fetched) outputs[name] = fromOrt(results[name]!, `output '${name}'`);
+    return {
+      outputs,
+      resident: new Map(
+        resident.map((name) => [name, new Resident(results[name]!, `output '${name}'`, inTurn)] as const),
+      ),
+    };
+  };
+
   const release = (): Promise<void> => {
     released ??= (async () => {
       await Promise.allSettled(pending);
-      await inTurn(backend, () => inner.release());
+      await inTurn(() => inner.release());
     })();
     return released;
   };
@@ -145,49 +244,21 @@ function makeSession(loaded: LoadedBackend, inner: InferenceSession): OrtSession
     backend,
     threads,
     version,
+    remarks,
     inputNames,
     outputNames,
     inner,
     typeOf: (name) => types.get(name),
     run,
+    runResident,
     release,
     [Symbol.asyncDispose]: release,
   };
 }
 
-/** Throws SessionRunError unless every input is fed with the declared element type, rank and fixed dims, and nothing else is. */
-function checkFeeds(
-  names: readonly string[],
-  types: ReadonlyMap<string, ValueType | undefined>,
-  feeds: Readonly<Record<string, Tensor>>,
-): void {
-  const refuse = (message: string, hint: string): never => {
-    throw new SessionRunError('invalid', 'runtime/feed', message, { hint });
-  };
-  for (const name of names) {
-    const feed = feeds[name];
-    if (feed === undefined) return refuse(`input '${name}' is not fed`, `The model's inputs are: ${names.join(', ')}.`);
-    const type = types.get(name);
-    if (type?.kind !== 'tensor') continue;
-    const given = `${feed.dtype}${formatShape(feed.dims)}`;
-    const declared = `${type.dtype}${formatShape(type.shape)}`;
-    if (feed.dtype !== type.dtype)
-      return refuse(`input '${name}' is ${given}, but the model takes ${declared}`, `Convert it to ${type.dtype}.`);
-    if (!fits(feed.dims, type.shape))
-      return refuse(
-        `input '${name}' has shape ${formatShape(feed.dims)}, but the model takes ${formatShape(type.shape)}`,
-        'Reshape or resize the input, or export the model with symbolic dims.',
-      );
-  }
-  for (const name in feeds)
-    if (!names.includes(name))
-      refuse(`the model has no input '${name}'`, `The model's inputs are: ${names.join(', ')}.`);
-}
-
-function fits(dims: readonly number[], shape: Shape | undefined): boolean {
-  if (shape === undefined) return true;
-  if (dims.length !== shape.length) return false;
-  return shape.every((dim, axis) => typeof dim !== 'number' || dim === dims[axis]);
+function feedOf(given: Tensor | DeviceTensor, name: string, ort: LoadedBackend['ort']): OrtTensor {
+  const held = given instanceof Resident ? given.feed : (given as Tensor);
+  return held instanceof Tensor ? toOrt(held, `input '${name}'`, ort) : held;
 }
 
 function typeOf(value: InferenceSession.ValueMetadata): ValueType | undefined {
@@ -196,8 +267,4 @@ function typeOf(value: InferenceSession.ValueMetadata): ValueType | undefined {
     value.type,
     value.shape.map((dim) => (dim === '' ? null : dim)),
   );
-}
-
-function describeFeeds(names: readonly string[], feeds: Readonly<Record<string, Tensor>>): string {
-  return names.map((name) => `${name} ${feeds[name]!.dtype}${formatShape(feeds[name]!.dims)}`).join(', ');
 }

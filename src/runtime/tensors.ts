@@ -42,7 +42,18 @@ export function toOrt(tensor: Tensor, where: string, ort: { readonly Tensor: Ten
 export function fromOrt(tensor: OrtTensor, where: string): Tensor {
   const { type, dims } = tensor;
   if (!isCarried(type)) throw new UnsupportedDataTypeError(type, where);
-  if (type === 'string') return Tensor.ofStrings(dims, tensor.data as string[]);
-  const { buffer, byteOffset, byteLength } = tensor.data as Uint8Array;
+  return overData(type, dims, tensor.data);
+}
+
+/** As `fromOrt`, for a tensor in the GPU's memory, which is freed. */
+export async function downloadOrt(tensor: OrtTensor, where: string): Promise<Tensor> {
+  const { type, dims } = tensor;
+  if (!isCarried(type)) throw new UnsupportedDataTypeError(type, where);
+  return overData(type, dims, await tensor.getData(true));
+}
+
+function overData(type: CarriedType, dims: readonly number[], data: OrtTensor['data']): Tensor {
+  if (type === 'string') return Tensor.ofStrings(dims, data as string[]);
+  const { buffer, byteOffset, byteLength } = data as Uint8Array;
   return Tensor.fromBytes(type, dims, new Uint8Array(buffer, byteOffset, byteLength));
 }

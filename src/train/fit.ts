@@ -1,5 +1,6 @@
 /** @file The training loop: epochs, schedules, evaluation, early stopping, checkpoints, progress. */
 import type { Model, Tensor } from '../ir/index.js';
+import type { Backend } from '../runtime/index.js';
 import { now, turn } from '../platform/index.js';
 import { decodeCheckpoint, encodeCheckpoint, type CheckpointStore } from './checkpoint.js';
 import { CheckpointError, DivergedError } from './errors.js';
@@ -66,7 +67,16 @@ export interface EpochRecord {
 }
 
 export type TrainEvent =
-  | { readonly kind: 'start'; readonly epochs: number; readonly totalSteps: number; readonly resumedAt: number }
+  | {
+      readonly kind: 'start';
+      readonly epochs: number;
+      readonly totalSteps: number;
+      readonly resumedAt: number;
+      /** What the steps run on, and what was chosen for them without being asked for. */
+      readonly backend: Backend;
+      readonly threads: number;
+      readonly remarks: readonly string[];
+    }
   | {
       readonly kind: 'step';
       /** Counted from 1. */
@@ -123,14 +133,15 @@ export async function fit(trainer: Trainer, options: FitOptions): Promise<FitRes
   const term = options.term ?? [...trainer.step.outputs.correct.keys()][0];
   const { loop, best: resumedBest } = await resume(trainer, options);
   let best = resumedBest;
-  onEvent?.({ kind: 'start', epochs, totalSteps, resumedAt: trainer.iteration });
+  const { backend, threads, remarks } = trainer.session;
+  onEvent?.({ kind: 'start', epochs, totalSteps, resumedAt: trainer.iteration, backend, threads, remarks });
   const rates: number[] = [];
   let epochStarted = now();
   let epochSamples = 0;
 
   const save = async (): Promise<void> => {
     if (checkpoints === undefined) return;
-    await checkpoints.save(encodeState(trainer, loop, best, options.fingerprint ?? ''));
+    await checkpoints.save(await encodeState(trainer, loop, best, options.fingerprint ?? ''));
     onEvent?.({ kind: 'checkpoint', step: trainer.iteration });
   };
   const result = (stopped: FitResult['stopped']): FitResult => ({
@@ -173,7 +184,7 @@ export async function fit(trainer: Trainer, options: FitOptions): Promise<FitRes
       const { patience, minimumGain = 0 } = options.earlyStopping;
       if (loop.best === undefined || record.evaluation.accuracy > loop.best.accuracy + minimumGain) {
         loop.best = { accuracy: record.evaluation.accuracy, epoch: loop.epoch };
-        best = trainer.snapshot().tensors;
+        best = (await trainer.snapshot()).tensors;
       } else if (loop.epoch - loop.best.epoch >= patience) {
         trainer.restore({ iteration: trainer.iteration, tensors: best! });
         await checkpoints?.clear();
@@ -243,7 +254,7 @@ async function closeEpoch(
   loop: LoopState,
   imagesPerSecond: number,
 ): Promise<EpochRecord> {
-  const evaluation = await options.evaluate?.(trainer.export(trainer.step.averageDecay ? 'average' : 'latest'));
+  const evaluation = await options.evaluate?.(await trainer.export(trainer.step.averageDecay ? 'average' : 'latest'));
   const totalSteps = options.epochs * options.stepsPerEpoch;
   const record: EpochRecord = {
     epoch: loop.epoch + 1,
@@ -262,13 +273,13 @@ async function closeEpoch(
   return record;
 }
 
-function encodeState(
+async function encodeState(
   trainer: Trainer,
   loop: LoopState,
   best: ReadonlyMap<string, Tensor> | undefined,
   fingerprint: string,
-): Uint8Array {
-  const { iteration, tensors } = trainer.snapshot();
+): Promise<Uint8Array> {
+  const { iteration, tensors } = await trainer.snapshot();
   const kept = new Map(tensors);
   for (const [name, tensor] of best ?? []) kept.set(`${BEST}${name}`, tensor);
   const { epoch, stepInEpoch, ...extra } = loop;

@@ -1,6 +1,7 @@
 /** @file `cuttle/train`: losses, optimisers, schedules, the step graph, the loop, checkpoints. Runs in Node and browsers. */
 export * from './checkpoint.js';
 export * from './errors.js';
+export * from './execution-profile.js';
 export * from './export.js';
 export * from './losses.js';
 export * from './optimizers.js';

@@ -17,6 +17,7 @@ import type { SessionOptions } from '../runtime/index.js';
 import type { CheckpointStore } from './checkpoint.js';
 import { InterruptedError, StepSpecError } from './errors.js';
 import { classifierOutput, evaluate } from './evaluate.js';
+import { executionProfileFor } from './execution-profile.js';
 import { fit, type EarlyStopping, type EpochRecord, type TrainBatch, type TrainEvent } from './fit.js';
 import type { OptimizerSpec } from './optimizers.js';
 import { parametersOf, type Parameter } from './parameters.js';
@@ -126,7 +127,7 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
     optimizer,
     weightDecay: options.weightDecay ?? 5e-4,
     movingAverage: options.averageDecay !== undefined,
-    profile: session.backend === 'wasm' ? 'wasm' : 'cpu',
+    profile: await executionProfileFor(session),
     trains: options.trains,
     clipNorm: options.clipNorm,
   });
@@ -166,7 +167,7 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
     fingerprint: fingerprintOf(options, { batchSize, learningRate, epochs, preprocessing }),
   });
   const { stopped } = result;
-  const trained = trainer.export(options.averageDecay === undefined ? 'latest' : 'average');
+  const trained = await trainer.export(options.averageDecay === undefined ? 'latest' : 'average');
   if (stopped === 'aborted') throw new InterruptedError(result.steps, options.checkpoints !== undefined, trained);
   const { accuracy, loss } = await evaluate(trained, data.test, { preprocessing, session });
   return {

@@ -2,11 +2,11 @@
 import { Tensor, type Model } from '../ir/index.js';
 import { encodeModel } from '../onnx/index.js';
 import { createRandom } from '../platform/random.js';
-import { openSession, type SessionOptions } from '../runtime/index.js';
+import { isDeviceTensor, openSession, type DeviceTensor, type Session, type SessionOptions } from '../runtime/index.js';
 import { CheckpointError } from './errors.js';
 import { withConstants } from './export.js';
 import { optimizerOf } from './optimizers.js';
-import type { StateRole, StepGraph } from './step-graph.js';
+import type { StateRole, StateSlot, StepGraph } from './step-graph.js';
 
 /** Hyper-parameters of one step. */
 export interface StepSettings {
@@ -42,8 +42,14 @@ export interface TrainerOptions extends SessionOptions {
   readonly seed?: number;
 }
 
+/**
+ * A training under way. Between steps its state stays where the steps run (with `webgpu` in the GPU's memory); what asks for
+ * it downloads it.
+ */
 export interface Trainer extends AsyncDisposable {
   readonly step: StepGraph;
+  /** What the steps run on. */
+  readonly session: Pick<Session, 'backend' | 'threads' | 'remarks'>;
   /** Steps done. */
   readonly iteration: number;
   /** One step on a batch: feeds are the model's inputs, labels and targets. */
@@ -52,12 +58,13 @@ export interface Trainer extends AsyncDisposable {
    * The present values of what training changes in the model (parameters and running averages), by constant name:
    * as they are, or their moving averages.
    */
-  constants(which?: 'latest' | 'average'): ReadonlyMap<string, Tensor>;
+  constants(which?: 'latest' | 'average'): Promise<ReadonlyMap<string, Tensor>>;
   /** The trained model in inference form, metadata kept. */
-  export(which?: 'latest' | 'average'): Model;
-  snapshot(): TrainerState;
+  export(which?: 'latest' | 'average'): Promise<Model>;
+  snapshot(): Promise<TrainerState>;
   /** Throws CheckpointError where the state is not that of this step graph. */
   restore(state: TrainerState): void;
+  /** Frees the session and the state. */
   release(): Promise<void>;
 }
 
@@ -67,13 +74,28 @@ export interface Trainer extends AsyncDisposable {
  */
 export async function createTrainer(step: StepGraph, options: TrainerOptions = {}): Promise<Trainer> {
   const { seed = 0, ...sessionOptions } = options;
-  const session = await openSession(encodeModel(step.model), sessionOptions);
+  const session = await openSession(encodeModel(step.model), {
+    ...sessionOptions,
+    resident: step.state.map(({ output }) => output),
+  });
   const optimizer = optimizerOf(step.optimizer);
   let iteration = 0;
-  let state = new Map(step.state.map(({ input, initial }) => [input, initial]));
+  let state: State = new Map(step.state.map(({ input, initial }) => [input, initial]));
+
+  const downloads = new Set<Promise<unknown>>();
+  const replace = (next: State): void => {
+    const old = state;
+    state = next;
+    const free = (): void => {
+      for (const tensor of old.values()) if (isDeviceTensor(tensor)) tensor.dispose();
+    };
+    // A snapshot that was asked for while the step ran is of the state before it.
+    if (downloads.size === 0) free();
+    else void Promise.allSettled(downloads).then(free);
+  };
 
   const run = async (feeds: Readonly<Record<string, Tensor>>, settings: StepSettings): Promise<StepResult> => {
-    const given: Record<string, Tensor> = { ...feeds };
+    const given: Record<string, Tensor | DeviceTensor> = { ...feeds };
     for (const [name, tensor] of state) given[name] = tensor;
     const values = optimizer.values({ ...settings, iteration: iteration + 1 });
     for (const [name, input] of step.scalars) given[input] = Tensor.scalar('float32', values[name]!);
@@ -83,8 +105,8 @@ export async function createTrainer(step: StepGraph, options: TrainerOptions = {
       given[step.averageDecay] = Tensor.scalar('float32', settings.averageDecay ?? 0.999);
     if (step.masks.length > 0) drawMasks(step, feeds, seed, iteration, given);
 
-    const results = await session.run(given);
-    state = new Map(step.state.map(({ input, output }) => [input, results[output]!]));
+    const { outputs: results, resident } = await session.runResident(given);
+    replace(new Map(step.state.map(({ input, output }) => [input, resident.get(output)!])));
     iteration++;
     const number = (name: string): number => Number(results[name]!.data[0]!);
     const numbers = (names: ReadonlyMap<string, string>): Record<string, number> =>
@@ -98,12 +120,23 @@ export async function createTrainer(step: StepGraph, options: TrainerOptions = {
     };
   };
 
-  const constants = (which: 'latest' | 'average' = 'latest'): ReadonlyMap<string, Tensor> => {
+  const onHost = async (slots: readonly StateSlot[]): Promise<readonly Tensor[]> => {
+    const download = Promise.all(
+      slots.map(async ({ input }) => {
+        const tensor = state.get(input)!;
+        return isDeviceTensor(tensor) ? await tensor.download() : tensor;
+      }),
+    );
+    downloads.add(download);
+    return await download.finally(() => downloads.delete(download));
+  };
+
+  const constants = async (which: 'latest' | 'average' = 'latest'): Promise<ReadonlyMap<string, Tensor>> => {
     const averaged = which === 'average' && step.averageDecay !== undefined;
     const roles: readonly StateRole[] = averaged ? ['average'] : ['parameter', 'running'];
-    return new Map(
-      step.state.filter(({ role }) => roles.includes(role)).map(({ of, input }) => [of, state.get(input)!]),
-    );
+    const slots = step.state.filter(({ role }) => roles.includes(role));
+    const tensors = await onHost(slots);
+    return new Map(slots.map(({ of }, index) => [of, tensors[index]!]));
   };
 
   const restore = (saved: TrainerState): void => {
@@ -115,24 +148,36 @@ export async function createTrainer(step: StepGraph, options: TrainerOptions = {
           'It belongs to another network or optimiser: use the options that it was made with, or delete it.',
         );
     }
-    state = new Map(step.state.map(({ input }) => [input, saved.tensors.get(input)!]));
+    replace(new Map(step.state.map(({ input }) => [input, saved.tensors.get(input)!])));
     iteration = saved.iteration;
+  };
+
+  const release = async (): Promise<void> => {
+    await session.release();
+    replace(new Map());
   };
 
   return {
     step,
+    session,
     get iteration() {
       return iteration;
     },
     run,
     constants,
-    export: (which) => withConstants(step.source, constants(which)),
-    snapshot: () => ({ iteration, tensors: new Map(state) }),
+    export: async (which) => withConstants(step.source, await constants(which)),
+    snapshot: async () => {
+      const done = iteration;
+      const tensors = await onHost(step.state);
+      return { iteration: done, tensors: new Map(step.state.map(({ input }, index) => [input, tensors[index]!])) };
+    },
     restore,
-    release: () => session.release(),
-    [Symbol.asyncDispose]: () => session.release(),
+    release,
+    [Symbol.asyncDispose]: release,
   };
 }
+
+type State = ReadonlyMap<string, Tensor | DeviceTensor>;
 
 /**
  * Fills the dropout masks of a step. They follow from seed and step alone, not from a generator inside the engine: a
@@ -143,7 +188,7 @@ function drawMasks(
   feeds: Readonly<Record<string, Tensor>>,
   seed: number,
   iteration: number,
-  given: Record<string, Tensor>,
+  given: Record<string, Tensor | DeviceTensor>,
 ): void {
   const sizes = new Map<string, number>();
   for (const { name, type } of step.feeds)

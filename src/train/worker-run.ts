@@ -109,7 +109,7 @@ export class WorkerRun {
     if (trainer === undefined)
       throw new StepSpecError('the training failed: there is no network', 'Look at what the training reported.');
     const { iteration } = trainer;
-    return { model: trainer.export(this.#request.averageDecay === undefined ? 'latest' : 'average'), iteration };
+    return { model: await trainer.export(this.#request.averageDecay === undefined ? 'latest' : 'average'), iteration };
   }
 
   async #classify({ size, channels, height, width, pixels }: ImageBatch): Promise<Classification> {

@@ -89,7 +89,7 @@ describe('resuming', () => {
     expect(events[0]).toMatchObject({ kind: 'start', resumedAt: 7 });
     expect(resumed).toMatchObject({ stopped: 'finished', steps: 15, epochs: 3 });
     expect(store.bytes).toBeUndefined();
-    expectSameBytes(second.snapshot().tensors, straight.snapshot().tensors);
+    expectSameBytes((await second.snapshot()).tensors, (await straight.snapshot()).tensors);
     expect(resumed.history.map(({ loss, accuracy }) => [loss, accuracy])).toEqual(
       uninterrupted.history.map(({ loss, accuracy }) => [loss, accuracy]),
     );
@@ -118,12 +118,12 @@ describe('stopping', () => {
       epochs: 5,
       earlyStopping: { patience: 2 },
       evaluate: async () => {
-        weights.push(trainer.snapshot().tensors);
+        weights.push((await trainer.snapshot()).tensors);
         return { accuracy: accuracies[weights.length - 1]!, loss: 1 };
       },
     });
     expect(result).toMatchObject({ stopped: 'early', epochs: 4 });
-    expectSameBytes(trainer.snapshot().tensors, weights[1]!);
+    expectSameBytes((await trainer.snapshot()).tensors, weights[1]!);
   });
 
   it('names the step at which the loss is no longer finite', async () => {
@@ -158,7 +158,7 @@ describe('freezing', () => {
     await using trainer = await createTrainer(step, { threads: 1 });
     for (const { input, labels } of all) await trainer.run({ input, labels }, { learningRate: 0.1 });
     const before = model.graph.initializers;
-    const after = trainer.export().graph.initializers;
+    const after = (await trainer.export()).graph.initializers;
     for (const [name, tensor] of before)
       expect(Buffer.from(after.get(name)!.bytes).equals(Buffer.from(tensor.bytes)), name).toBe(!name.startsWith('fc.'));
   });
@@ -177,7 +177,7 @@ describe('exporting', () => {
     const bytes = encodeModel(model);
     await using trainer = await newTrainer(SPEC, model);
     await fit(trainer, OPTIONS);
-    const exported = trainer.export();
+    const exported = await trainer.export();
     expect(exported.metadata.get('note')).toBe('kept');
     expect(exported.graph.nodes.map(({ op }) => op)).toEqual(model.graph.nodes.map(({ op }) => op));
     expect(exported.graph.nodes.some(({ attributes }) => attributes.has('training_mode'))).toBe(false);
@@ -185,7 +185,7 @@ describe('exporting', () => {
     await using session = await openSession(encodeModel(exported), { threads: 1 });
     const { logits } = await session.run({ input: all[0]!.input });
     expect(logits!.dims).toEqual([16, 5]);
-    const average = trainer.export('average').graph.initializers.get('fc.weight')!;
+    const average = (await trainer.export('average')).graph.initializers.get('fc.weight')!;
     expect(average.data).not.toEqual(exported.graph.initializers.get('fc.weight')!.data);
   });
 });

@@ -39,7 +39,7 @@ describe.skipIf(!available)('PyTorch exports at opset 13', () => {
     for (let i = 0; i < 6; i++)
       losses.push((await trainer.run({ input, labels }, { learningRate: file.includes('-bn') ? 0.005 : 1e-4 })).loss);
     expect(losses.at(-1)!).toBeLessThan(losses[0]! * 0.8);
-    await using session = await openSession(encodeModel(trainer.export()), { threads: 1 });
+    await using session = await openSession(encodeModel(await trainer.export()), { threads: 1 });
     const { logits } = await session.run({ input });
     expect(logits!.dims).toEqual([8, 10]);
   });
@@ -68,7 +68,7 @@ describe('constants that an exporter has merged', () => {
     );
     await using trainer = await createTrainer(step, { threads: 1 });
     await trainer.run({ input: images, labels: Tensor.of('int64', [4], [0, 1, 0, 1]) }, { learningRate: 0.1 });
-    const constants = trainer.constants();
+    const constants = await trainer.constants();
     expect(step.state.filter(({ role }) => role === 'running')).toHaveLength(4);
     expect(new Set(step.state.map(({ of }) => of)).size).toBe(step.state.length);
     expect(constants.get(copy)!.data).not.toEqual(constants.get('ones')!.data);

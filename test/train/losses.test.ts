@@ -37,7 +37,7 @@ async function descend(
   await using trainer = await createTrainer(step, { threads: 1 });
   const input = Tensor.floats(new Float32Array(30), [6, 5]);
   const result = await trainer.run({ input, ...feeds }, { learningRate: 1, lossWeights });
-  return { result, constants: trainer.constants() };
+  return { result, constants: await trainer.constants() };
 }
 
 const lcg = new Lcg(3);

@@ -36,7 +36,7 @@ async function check(name: string, session: SessionOptions): Promise<void> {
   }
   expect(norms).toHaveLength(recorded.norms.length);
   norms.forEach((norm, index) => expect(norm).toBeCloseTo(recorded.norms[index]!, 3));
-  const constants = trainer.constants(spec.movingAverage ? 'average' : 'latest');
+  const constants = await trainer.constants(spec.movingAverage ? 'average' : 'latest');
   for (const [weight, expected] of Object.entries(recorded.weights))
     expectClose(constants.get(weight)!, expected, weight);
 }
