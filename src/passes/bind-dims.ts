@@ -31,7 +31,8 @@ export interface BoundDims {
 
 /**
  * Writes given sizes into every type of the model, those of its sub-graphs included: `[batch, 3, h, w]` under
- * `{ batch: 8 }` becomes `[8, 3, h, w]`, and expressions fold. Symbols that are not given stay.
+ * `{ batch: 8 }` becomes `[8, 3, h, w]`, and expressions fold. A dim of an input that has no name goes by its place, as in
+ * `costOf`: `{ 'input[1]': 512 }`. Symbols that are not given stay.
  * Contract: requires nothing; ensures that no node and no constant changes. Throws DimValueError for a negative or broken number.
  */
 export function bindDims(model: Model, symbols: Readonly<Record<string, number>>): BoundDims {
@@ -63,7 +64,19 @@ export function bindDims(model: Model, symbols: Readonly<Record<string, number>>
     types: new Map([...graph.types].map(([name, type]) => [name, ofType(type)])),
     nodes: graph.nodes.map(ofNode),
   });
-  const graph = ofGraph(model.graph);
+  const unnamed = ({ name, type }: Value): Value => ({
+    name,
+    type:
+      type &&
+      mapDims(type, (dim, axis) => {
+        const key = `${name}[${axis}]`;
+        if (dim !== null || !Object.hasOwn(symbols, key)) return dim;
+        bound.add(key);
+        return symbols[key]!;
+      }),
+  });
+  const main = ofGraph(model.graph);
+  const graph = { ...main, inputs: main.inputs.map(unnamed) };
   return bound.size === 0
     ? { model, changed: false, bound: [] }
     : { model: { ...model, graph }, changed: true, bound: [...bound] };

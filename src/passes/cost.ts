@@ -21,6 +21,7 @@ import {
 import { opRecord, ShapeError, tripCount, UnsupportedOpError, type Cost, type StaticTensorType } from '../ops/index.js';
 import { mapDims } from './bind-dims.js';
 import { inferShapes } from './infer-shapes.js';
+import { inlineFunctions } from './inline-functions.js';
 import { constantsIn, weightsOf } from './parameters.js';
 import { peakMemory } from './peak-memory.js';
 
@@ -90,10 +91,12 @@ const ASSUMED_SIZE = 1;
  * body (once where the count is not constant), Scan its length times its body; a note says what was assumed.
  * Parameters are the elements of initializers and Constant nodes, each once even if shared; int64, bool and string
  * tensors (shapes, axes, indices), scalars (settings) and the numeric settings of Clip, Resize, Pad … are none.
- * Contract: requires local functions inlined; changes nothing. Throws UnsupportedOpError by operator (unless skipped), ShapeError
- * where the model is wrong, OpenDimsError where the sizes assumed for open dims do not fit.
+ * Calls of local functions are inlined first: their nodes are listed as `call/node`.
+ * Contract: changes nothing. Throws UnsupportedOpError by operator (unless skipped), ShapeError where the model is wrong,
+ * InvalidGraphError where functions cannot be inlined, OpenDimsError where the sizes assumed for open dims do not fit.
  */
-export function costOf(model: Model, options: CostOptions = {}): ModelCost {
+export function costOf(given: Model, options: CostOptions = {}): ModelCost {
+  const { model } = inlineFunctions(given);
   const assumed: Record<string, number> = {};
   const skip = options.unknownOps === 'skip';
   const size = (symbol: string): number => {
@@ -111,6 +114,7 @@ export function costOf(model: Model, options: CostOptions = {}): ModelCost {
   const { types, dims, subgraphs } = inferred(model, inputTypes, skip, assumed);
   const { nodes, peak } = graphCost(model.graph, {
     model,
+    path: '',
     skip,
     types,
     trips: (value) => dims.get(value)?.[0],
@@ -162,6 +166,8 @@ function bindDim(dim: Dim, size: (symbol: string) => number, name: string): numb
 
 interface Scope {
   readonly model: Model;
+  /** Names of the nodes around a sub-graph, each with a slash. */
+  readonly path: string;
   readonly skip: boolean;
   readonly types: ReadonlyMap<string, ValueType>;
   /** First element of a small integer value, where inference followed it. */
@@ -249,7 +255,12 @@ function ownCost(node: Node, outputs: readonly (ValueType | undefined)[], scope:
     return rule({ node, opset, inputs, outputs: outputs.map(staticTensor) });
   }
   if (!scope.skip)
-    throw new UnsupportedOpError(node, opset, 'cost rule', 'See docs/coverage.md for the operators that are known.');
+    throw new UnsupportedOpError(
+      { ...node, name: scope.path + node.name },
+      opset,
+      'cost rule',
+      'See docs/coverage.md for the operators that are known.',
+    );
   notes.push('no cost rule; counted as free');
   return { macs: 0, flops: 0 };
 }
@@ -275,7 +286,7 @@ function insideCost(
   const costs = found.flatMap(([, graph]) => {
     const types = scope.subgraphs.get(graph);
     // A branch that inference did not enter (its condition is constant) is never run.
-    return types ? [graphCost(graph, { ...scope, types, constants })] : [];
+    return types ? [graphCost(graph, { ...scope, path: `${scope.path}${node.name}/`, types, constants })] : [];
   });
   const times = repeats(node, scope, notes);
   const totals = costs.map(({ nodes, peak }) => ({

@@ -15,6 +15,7 @@ import {
   type ValueType,
 } from '../ir/index.js';
 import { opRecord, UnsupportedOpError, type InferContext } from '../ops/index.js';
+import { functionCalls } from './inline-functions.js';
 
 /** Contents of up to this many elements are followed symbolically. */
 const MAX_FOLLOWED_DIMS = 64;
@@ -44,9 +45,15 @@ export interface InferredTypes {
   readonly dims: ReadonlyMap<string, readonly Dim[]>;
   /** Types inside each sub-graph (If, Loop, Scan bodies), those of the surrounding values included. */
   readonly subgraphs: ReadonlyMap<Graph, ReadonlyMap<string, ValueType>>;
+  /** Known contents inside each sub-graph, likewise. */
+  readonly subgraphDims: ReadonlyMap<Graph, ReadonlyMap<string, readonly Dim[]>>;
 }
 
 interface Scope {
+  /** Names of the nodes around a sub-graph, each with a slash: messages show where a node stands. */
+  readonly path: string;
+  /** Operator sets of the model, or of the local function whose nodes are walked. */
+  readonly opsets: ReadonlyMap<string, number>;
   readonly types: Map<string, ValueType>;
   readonly dims: Map<string, readonly Dim[]>;
   readonly constants: Map<string, Tensor>;
@@ -54,17 +61,19 @@ interface Scope {
 
 /**
  * Types of all values of a model's main graph, with symbolic dims kept. Types stated in the file fill in where a rule
- * finds none. Contract: requires single assignment; changes nothing.
- * Throws UnsupportedOpError for an operator without a rule (unless skipped), ShapeError where inputs do not fit.
+ * finds none. Calls of local functions are followed into them. Contract: requires single assignment; changes nothing.
+ * Throws UnsupportedOpError for an operator without a rule (unless skipped), ShapeError where inputs do not fit,
+ * InvalidGraphError for a function that calls itself.
  */
 export function inferShapes(model: Model, options: InferOptions = {}): InferredTypes {
+  const callOf = functionCalls(model);
   const fresh = freshSymbols(model.graph, options);
   const subgraphs = new Map<Graph, ReadonlyMap<string, ValueType>>();
+  const subgraphDims = new Map<Graph, ReadonlyMap<string, readonly Dim[]>>();
   // Before IR version 4 every initializer had to be listed among the inputs; there that is no offer to replace it.
   const overridable = (graph: Graph): ReadonlySet<string> =>
     new Set(model.irVersion < 4 ? [] : graph.inputs.map((input) => input.name));
   const refuse = options.unknownOps !== 'skip';
-  // ONNX local functions are inlined by their own pass; here a call to one counts as an operator without a rule.
   const walk = (graph: Graph, scope: Scope, given: readonly (ValueType | undefined)[] | undefined): void => {
     graph.inputs.forEach((input, index) => {
       const type = given?.[index] ?? options.inputTypes?.get(input.name) ?? input.type;
@@ -81,9 +90,16 @@ export function inferShapes(model: Model, options: InferOptions = {}): InferredT
     for (const node of sortNodes(graph.nodes)) inferNode(node, graph, scope);
   };
 
-  const inferNode = (node: Node, graph: Graph, scope: Scope): void => {
-    const opset = opsetOf(model, node.domain);
+  const inferNode = (inner: Node, graph: Graph, scope: Scope): void => {
+    const node = scope.path === '' ? inner : { ...inner, name: scope.path + inner.name };
+    const opset = opsetOf(scope, node.domain);
     if (node.op === 'Constant' && node.domain === '') return inferConstant(node, scope);
+    const call = callOf(node);
+    if (call) {
+      for (const each of sortNodes(call.nodes)) inferNode(each, graph, { ...scope, opsets: call.opsets });
+      for (const output of node.outputs) declare(scope, graph, output, scope.types.get(output));
+      return;
+    }
     const rule = opRecord(node.op, node.domain).infer;
     if (rule === undefined) {
       if (refuse)
@@ -104,12 +120,15 @@ export function inferShapes(model: Model, options: InferOptions = {}): InferredT
       dims: (i) => scope.dims.get(node.inputs[i] ?? ''),
       subgraph: (subgraph, inputs) => {
         const inner: Scope = {
+          path: `${node.name}/`,
+          opsets: scope.opsets,
           types: new Map(scope.types),
           dims: new Map(scope.dims),
           constants: new Map(scope.constants),
         };
         walk(subgraph, inner, inputs);
         subgraphs.set(subgraph, inner.types);
+        subgraphDims.set(subgraph, inner.dims);
         return subgraph.outputs.map((output) => inner.types.get(output.name) ?? output.type);
       },
       symbol: fresh,
@@ -122,9 +141,9 @@ export function inferShapes(model: Model, options: InferOptions = {}): InferredT
     });
   };
 
-  const scope: Scope = { types: new Map(), dims: new Map(), constants: new Map() };
+  const scope: Scope = { path: '', opsets: model.opsets, types: new Map(), dims: new Map(), constants: new Map() };
   walk(model.graph, scope, undefined);
-  return { types: scope.types, dims: scope.dims, subgraphs };
+  return { types: scope.types, dims: scope.dims, subgraphs, subgraphDims };
 }
 
 /** Records an output's type: the rule's where it knows the shape, else what the file states. */

@@ -58,6 +58,27 @@ export function inlineFunctions(model: Model): InlineResult {
   return { model: { ...model, graph, opsets, functions: [] }, changed: true, inlined };
 }
 
+/** A call of a local function: its nodes with the call's values and attributes, and the operator sets that they speak. */
+export interface FunctionCall {
+  readonly nodes: readonly Node[];
+  readonly opsets: ReadonlyMap<string, number>;
+}
+
+/**
+ * Looks into a model's local functions, one call at a time and without changing the model; `undefined` for a node that calls
+ * none. Throws InvalidGraphError where a function calls itself or the calls unfold to too many nodes.
+ */
+export function functionCalls(model: Model): (node: Node) => FunctionCall | undefined {
+  if (model.functions.length === 0) return () => undefined;
+  const functions = new Map(model.functions.map((fn) => [keyOf(fn.domain, fn.name, fn.overload), fn]));
+  checkSize(model.graph, functions);
+  const names = GraphBuilder.beside(model.graph);
+  return (node) => {
+    const fn = functions.get(keyOf(node.domain, node.op, node.overload));
+    return fn && { nodes: instantiate(fn, node, names), opsets: new Map([...model.opsets, ...fn.opsets]) };
+  };
+}
+
 /** Throws where a function calls itself or where inlining would unfold to too many nodes; makes none of them. */
 function checkSize(graph: Graph, functions: ReadonlyMap<string, ModelFunction>): void {
   const sizes = new Map<string, number>();

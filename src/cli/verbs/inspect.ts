@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { formatType, opsetOf, requiredInputs, type ValueType } from '../../ir/index.js';
 import { loadModel } from '../../onnx/node.js';
-import { costOf, inlineFunctions } from '../../passes/index.js';
+import { costOf } from '../../passes/index.js';
 import { binaryBytes, magnitude, textTable } from '../../report/index.js';
 import { dimOptions } from '../dims.js';
 import { defineVerb } from '../verb.js';
@@ -21,7 +21,7 @@ export const inspect = defineVerb({
     'cuttle inspect cuttle-demo/progressive.onnx --dim batch=8 --json',
   ],
   async run({ args, options }) {
-    const { model } = inlineFunctions(await loadModel(args[0]!));
+    const model = await loadModel(args[0]!);
     const costs = costOf(model, { symbols: options.dim });
     const { total } = costs;
     const nodes = costs.nodes.map((node) => ({
