@@ -1,6 +1,6 @@
 /** @file Temperature calibration per exit: softens each exit's softmax so that its confidence means its accuracy. */
 import type { Memo } from './memo.js';
-import { rowEvidence, type RowEvidence } from './scores.js';
+import { rowEvidence, type RowEvidence, type ScoreTables } from './scores.js';
 
 /** What calibration did to one exit. NLL in nats per sample; ECE in [0, 1]. */
 export interface ExitCalibration {
@@ -105,28 +105,70 @@ export function negativeLogLikelihood(
   return total / labels.length;
 }
 
+/** Accuracy of answers, and how far their confidence is from it. */
+export interface CalibratedAnswers {
+  readonly accuracy: number;
+  /** Expected calibration error, in [0, 1]. */
+  readonly ece: number;
+}
+
+/** Bins of the expected calibration error (Guo et al. 2017). */
+const BINS = 15;
+
 /**
  * Expected calibration error: mean |accuracy − confidence| over equally wide confidence bins, weighted by their samples
- * (Guo et al. 2017, 15 bins).
+ * (Guo et al. 2017, 15 bins). Of one exit alone; `logits`: samples × classes.
  */
 export function expectedCalibrationError(
   logits: Float32Array,
   labels: Int32Array,
   classes: number,
   temperature: number,
-  bins = 15,
+  bins = BINS,
 ): number {
-  const confidence = new Float64Array(bins);
-  const right = new Float64Array(bins);
+  const binned = new Binned(bins);
   const row: RowEvidence = { prediction: 0, top1: 0, entropy: 0, margin: 0 };
   for (let s = 0; s < labels.length; s++) {
     rowEvidence(logits, s * classes, classes, temperature, row);
-    // Bins are (k/B, (k+1)/B]: confidence 1 belongs to the last one.
-    const bin = Math.max(0, Math.min(bins - 1, Math.ceil(row.top1 * bins) - 1));
-    confidence[bin]! += row.top1;
-    if (row.prediction === labels[s]) right[bin]!++;
+    binned.add(row.top1, row.prediction === labels[s]);
   }
-  let error = 0;
-  for (let bin = 0; bin < bins; bin++) error += Math.abs(right[bin]! - confidence[bin]!);
-  return error / labels.length;
+  return binned.error();
+}
+
+/** Accuracy and calibration of a whole design: each sample is answered by one exit (`answeredBy`, as `traceDesign` gives it). */
+export function answersCalibration(scores: ScoreTables, answeredBy: ArrayLike<number>, bins = BINS): CalibratedAnswers {
+  const binned = new Binned(bins);
+  for (let s = 0; s < scores.samples; s++) {
+    const exit = answeredBy[s]!;
+    binned.add(scores.top1[exit]![s]!, scores.prediction[exit]![s] === scores.labels[s]);
+  }
+  return { accuracy: binned.right() / scores.samples, ece: binned.error() };
+}
+
+/** Confidences and hits in bins (k/B, (k+1)/B]: confidence 1 belongs to the last one. */
+class Binned {
+  readonly #confidence: Float64Array;
+  readonly #right: Float64Array;
+  #samples = 0;
+
+  constructor(bins: number) {
+    this.#confidence = new Float64Array(bins);
+    this.#right = new Float64Array(bins);
+  }
+
+  add(confidence: number, right: boolean): void {
+    const bins = this.#right.length;
+    const bin = Math.max(0, Math.min(bins - 1, Math.ceil(confidence * bins) - 1));
+    this.#confidence[bin]! += confidence;
+    if (right) this.#right[bin]!++;
+    this.#samples++;
+  }
+
+  right(): number {
+    return this.#right.reduce((sum, count) => sum + count, 0);
+  }
+
+  error(): number {
+    return this.#right.reduce((sum, right, bin) => sum + Math.abs(right - this.#confidence[bin]!), 0) / this.#samples;
+  }
 }

@@ -42,13 +42,23 @@ export * from './latency.js';
 export * from './measure-costs.js';
 export { measureDesign, type FormLatency, type MeasuredDesign, type MeasureDesignOptions } from './measure-design.js';
 export * from './modes.js';
+export * from './evaluate-modes.js';
+export * from './batch-budget.js';
 export * from './rates.js';
 export * from './sdf.js';
 // Search and the designs it is compared with.
 export * from './search/index.js';
 export * from './baselines.js';
 // Running: really stopping sessions, stages, one baked file.
-export * from './session.js';
+export {
+  openProgressive,
+  ProgressiveRunError,
+  type ProgressiveResult,
+  type ProgressiveRunOptions,
+  type ProgressiveSession,
+} from './session.js';
+export { openAnytime, type AnytimeAnswer, type AnytimeResult, type AnytimeSession } from './anytime.js';
+export { subnetOf } from './subnet.js';
 export { stagesOf, type Crossing, type Stage } from './stages.js';
 export { bakeDesign } from './bake.js';
 export * from './bake-metadata.js';

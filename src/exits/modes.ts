@@ -3,10 +3,14 @@ import type { ExitCosts } from './costs.js';
 import { costsByExit, predictLatency, stageCosts } from './latency.js';
 
 /**
- * - `final-only`: one exit is deployed as a sub-network of its own and always answers: cost(b₁:K_n) + cost(exit_n).
- * - `budgeted`: the exit is chosen per inference by the budget; only that head runs: the same formula, any exit n.
+ * - `final-only`: one exit is deployed as a sub-network of its own and always answers: cost(b₁:K_n) + cost(exit_n). The survey's
+ *   *subnet* mode: `subnetOf` (subnet.ts) makes the network.
+ * - `budgeted`: the exit is chosen per inference by the budget; only that head runs: the same formula, any exit n. Where a whole
+ *   batch shares a budget, `planBatch` (batch-budget.ts) spends it sample by sample.
  * - `anytime`: every head runs on the way, and the best answer so far is always at hand: cost(b₁:K_N) + Σ cost(exit_n).
+ *   `openAnytime` (anytime.ts) runs it.
  * - `input-dependent`: each sample leaves where the policy says: Σ p_{n−1} · (cost(b_{K_{n−1}:K_n}) + cost(exit_n)).
+ *   `openProgressive` and baked models run it.
  */
 export type InferenceMode = 'final-only' | 'budgeted' | 'anytime' | 'input-dependent';
 

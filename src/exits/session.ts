@@ -5,9 +5,9 @@ import { now } from '../platform/index.js';
 import { openSession, type Session, type SessionOptions } from '../runtime/index.js';
 import { checkDesign, type DesignChoice } from './design.js';
 import { truncateDesign } from './latency.js';
-import { ExitProgress, type Answer } from './policies/progress.js';
+import type { Answer } from './policies/progress.js';
 import type { Progressive } from './progressive.js';
-import { keepSamples } from './session-rows.js';
+import { StageWalk, type OpenedStages } from './stage-walk.js';
 import { stagesOf, type Stage } from './stages.js';
 
 /** A batch or a limit that a progressive session cannot take. Exit code 2. */
@@ -67,7 +67,17 @@ export async function openProgressive(
   design: DesignChoice,
   options: SessionOptions = {},
 ): Promise<ProgressiveSession> {
-  checkDesign(design, progressive.info.exits.length);
+  return new StagedSession(design, await openStages(progressive, design, options));
+}
+
+/** The sessions of a design's stages; what was opened is released where one of them fails. */
+export async function openStages(
+  progressive: Progressive,
+  design: DesignChoice,
+  options: SessionOptions,
+): Promise<OpenedStages> {
+  const { info } = progressive;
+  checkDesign(design, info.exits.length);
   const stages = stagesOf(progressive, design);
   const sessions: Session[] = [];
   try {
@@ -76,95 +86,53 @@ export async function openProgressive(
     await Promise.all(sessions.map((session) => session.release()));
     throw error;
   }
-  return new StagedSession(progressive, design, stages, sessions);
-}
-
-/** What one exit computed: logits of the samples that reached it. */
-interface Visit {
-  readonly logits: Float32Array;
-  readonly samples: Uint32Array;
+  return { stages, sessions, classes: info.classes, final: info.exits.length, input: info.input };
 }
 
 class StagedSession implements ProgressiveSession {
   readonly design: DesignChoice;
-  readonly classes: number;
-  readonly stages: readonly Stage[];
   readonly runs: number[];
-  readonly #sessions: readonly Session[];
-  readonly #final: number;
-  readonly #input: string;
+  readonly #opened: OpenedStages;
 
-  constructor(progressive: Progressive, design: DesignChoice, stages: readonly Stage[], sessions: readonly Session[]) {
+  constructor(design: DesignChoice, opened: OpenedStages) {
     this.design = design;
-    this.classes = progressive.info.classes;
-    this.stages = stages;
-    this.runs = stages.map(() => 0);
-    this.#sessions = sessions;
-    this.#final = progressive.info.exits.length;
-    this.#input = progressive.info.input;
+    this.runs = opened.stages.map(() => 0);
+    this.#opened = opened;
+  }
+
+  get classes(): number {
+    return this.#opened.classes;
+  }
+
+  get stages(): readonly Stage[] {
+    return this.#opened.stages;
   }
 
   async run(images: Tensor, options: ProgressiveRunOptions = {}): Promise<ProgressiveResult> {
     const started = now();
-    const count = images.dims[0] ?? 0;
-    if (count === 0) throw new ProgressiveRunError('the batch is empty', 'Give at least one sample.');
+    if ((images.dims[0] ?? 0) === 0) throw new ProgressiveRunError('the batch is empty', 'Give at least one sample.');
     const limit = this.#limit(options.maxExit);
-    const progress = new ExitProgress(
-      truncateDesign(this.design, limit, this.#final),
-      this.classes,
-      this.#final,
-      count,
-    );
-    const entered = new Uint32Array(this.stages.length);
-    const visits: Visit[] = [];
-    let active = Uint32Array.from({ length: count }, (_, sample) => sample);
-    let tensors = new Map<string, Tensor>([[this.#input, images]]);
+    const walk = new StageWalk(this.#opened, truncateDesign(this.design, limit, this.#opened.final), images);
     let cutShort = false;
-
-    for (let position = 0; position < limit && active.length > 0; position++) {
+    while (!walk.done && walk.position < limit) {
       options.signal?.throwIfAborted();
-      if (position > 0 && !inTime(started, position, options)) {
+      if (walk.position > 0 && !inTime(started, walk.position, options)) {
         cutShort = true;
         break;
       }
-      const stage = this.stages[position]!;
-      entered[position] = active.length;
-      const results = await this.#runStage(position, tensors);
-      const logits = results[stage.logits]!.data as Float32Array;
-      visits.push({ logits, samples: active });
-      const staying: number[] = [];
-      for (let row = 0; row < active.length; row++)
-        if (!progress.visit(position, active[row]!, logits, row * this.classes)) staying.push(row);
-      const next = new Map<string, Tensor>();
-      if (staying.length > 0)
-        for (const { name, batchAxis } of stage.carried) {
-          const tensor = results[name] ?? tensors.get(name)!;
-          next.set(name, staying.length === active.length ? tensor : keepSamples(tensor, batchAxis, staying));
-        }
-      tensors = next;
-      active = Uint32Array.from(staying, (row) => active[row]!);
+      this.runs[walk.position]!++;
+      await walk.step();
     }
-
-    const settled = cutShort ? this.#settle(visits, active, count) : progress;
-    const waiting = new Set(active);
-    const answers = Array.from({ length: count }, (_, sample) =>
-      (waiting.has(sample) ? settled : progress).answer(sample)!,
-    );
-    return { answers, logits: this.#answeredLogits(answers, visits), entered, cutShort };
+    const answers = walk.answers();
+    return { answers, logits: walk.logitsOf(answers), entered: walk.entered, cutShort };
   }
 
   async release(): Promise<void> {
-    await Promise.all(this.#sessions.map((session) => session.release()));
+    await Promise.all(this.#opened.sessions.map((session) => session.release()));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
-  }
-
-  async #runStage(position: number, tensors: ReadonlyMap<string, Tensor>): Promise<Record<string, Tensor>> {
-    const { inputs } = this.stages[position]!;
-    this.runs[position]!++;
-    return this.#sessions[position]!.run(Object.fromEntries(inputs.map(({ name }) => [name, tensors.get(name)!])));
   }
 
   /** Number of stages that may run. */
@@ -177,34 +145,6 @@ class StagedSession implements ProgressiveSession {
         `The design has the exits ${this.stages.map((stage) => stage.exit).join(', ')}.`,
       );
     return allowed;
-  }
-
-  /** Answers for samples that no exit has let go, as if the design ended at the last exit that ran. */
-  #settle(visits: readonly Visit[], waiting: Uint32Array, count: number): ExitProgress {
-    const progress = new ExitProgress(
-      truncateDesign(this.design, visits.length, this.#final),
-      this.classes,
-      this.#final,
-      count,
-    );
-    visits.forEach(({ logits, samples }, position) => {
-      const row = new Map(Array.from(samples, (sample, index) => [sample, index]));
-      for (const sample of waiting) progress.visit(position, sample, logits, row.get(sample)! * this.classes);
-    });
-    return progress;
-  }
-
-  #answeredLogits(answers: readonly Answer[], visits: readonly Visit[]): Float32Array {
-    const { classes } = this;
-    const logits = new Float32Array(answers.length * classes);
-    visits.forEach((visit, position) => {
-      const { exit } = this.stages[position]!;
-      visit.samples.forEach((sample, row) => {
-        if (answers[sample]!.answeredBy === exit)
-          logits.set(visit.logits.subarray(row * classes, (row + 1) * classes), sample * classes);
-      });
-    });
-    return logits;
   }
 }
 

@@ -27,6 +27,8 @@ export class ExitProgress {
   readonly #classes: number;
   readonly #streak: Int32Array;
   readonly #prediction: Int32Array;
+  readonly #confidence: Float32Array;
+  readonly #position: Int32Array;
   readonly #best: Float32Array;
   readonly #bestPrediction: Int32Array;
   readonly #bestExit: Int32Array;
@@ -39,6 +41,8 @@ export class ExitProgress {
     this.#classes = classes;
     this.#streak = new Int32Array(samples);
     this.#prediction = new Int32Array(samples);
+    this.#confidence = new Float32Array(samples);
+    this.#position = new Int32Array(samples).fill(-1);
     this.#best = new Float32Array(samples);
     this.#bestPrediction = new Int32Array(samples);
     this.#bestExit = new Int32Array(samples).fill(-1);
@@ -50,13 +54,15 @@ export class ExitProgress {
    * whether the sample leaves here. At the last exit every sample leaves.
    */
   visit(position: number, sample: number, logits: Float32Array, offset: number): boolean {
-    const { policy, fallback } = this.#choice;
+    const { policy } = this.#choice;
     const exit = this.instantiated[position];
     if (exit === undefined) throw new InvalidDesignError(`the design has no exit number ${position + 1}`);
     const row = rowEvidence(logits, offset, this.#classes, temperatureAt(policy, position), this.#row);
     const streak = position === 0 ? 0 : nextStreak(this.#streak[sample]!, this.#prediction[sample], row.prediction);
     this.#streak[sample] = streak;
     this.#prediction[sample] = row.prediction;
+    this.#confidence[sample] = row.top1;
+    this.#position[sample] = position;
     // Strictly greater: among equally confident exits the earliest answers.
     if (this.#bestExit[sample]! < 0 || row.top1 > this.#best[sample]!) {
       this.#best[sample] = row.top1;
@@ -64,19 +70,30 @@ export class ExitProgress {
       this.#bestExit[sample] = exit;
     }
     const evidence: Evidence = { ...row, streak, gate: gateAt(policy, position, row) };
-    if (position < this.instantiated.length - 1) {
-      if (!leavesAt(policy, position, evidence)) return false;
-    } else if (fallback === 'most-confident') {
-      this.#answers[sample] = {
-        prediction: this.#bestPrediction[sample]!,
-        confidence: this.#best[sample]!,
-        exit,
-        answeredBy: this.#bestExit[sample]!,
-      };
-      return true;
-    }
-    this.#answers[sample] = { prediction: row.prediction, confidence: row.top1, exit, answeredBy: exit };
+    if (position === this.instantiated.length - 1) this.#answers[sample] = this.current(sample);
+    else if (leavesAt(policy, position, evidence))
+      this.#answers[sample] = { prediction: row.prediction, confidence: row.top1, exit, answeredBy: exit };
+    else return false;
     return true;
+  }
+
+  /**
+   * The best answer so far: the final one for a sample that has left; for another, what the fallback makes of the exits that
+   * it has visited, as if the last of them were the design's last. Throws InvalidDesignError before the first visit.
+   */
+  current(sample: number): Answer {
+    const left = this.#answers[sample];
+    if (left !== undefined) return left;
+    const exit = this.instantiated[this.#position[sample]!];
+    if (exit === undefined) throw new InvalidDesignError(`sample ${sample} has visited no exit yet`);
+    return this.#choice.fallback === 'most-confident'
+      ? {
+          prediction: this.#bestPrediction[sample]!,
+          confidence: this.#best[sample]!,
+          exit,
+          answeredBy: this.#bestExit[sample]!,
+        }
+      : { prediction: this.#prediction[sample]!, confidence: this.#confidence[sample]!, exit, answeredBy: exit };
   }
 
   /** The answer for a sample that has left; undefined before. */
