@@ -19,13 +19,13 @@ export interface OpCoverage {
 
 /** Every known operator, by domain (ai.onnx first) and name. */
 export function operatorCoverage(records: readonly OpRecord[] = knownOps()): readonly OpCoverage[] {
-  const rows = records.map(({ op, domain, infer, cost, vjp }): OpCoverage => ({
+  const rows = records.map(({ op, domain, infer, cost, vjp, expand }): OpCoverage => ({
     op,
     domain: domain === '' ? 'ai.onnx' : domain,
     shape: infer !== undefined,
     cost: cost !== undefined || COSTED_BY_WALK.has(opKey(op, domain)),
-    gradient: vjp !== undefined,
-    note: vjp === undefined ? (gradientNotes[opKey(op, domain)] ?? '') : '',
+    gradient: (vjp ?? expand) !== undefined,
+    note: (vjp ?? expand) === undefined ? (gradientNotes[opKey(op, domain)] ?? '') : '',
   }));
   return rows.sort((a, b) => compare(a.domain, b.domain) || compare(a.op, b.op));
 }

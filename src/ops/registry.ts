@@ -1,5 +1,6 @@
-/** @file The operator table: joins the shape, cost and gradient rules of every family into one record per operator. */
+/** @file The operator table: joins the rules of every family into one record per operator. */
 import { costRules } from './costs.js';
+import { expandRules } from './expansions/index.js';
 import { gradientRules } from './gradients/index.js';
 import type { OpRecord } from './record.js';
 import { shapeRules } from './shapes/index.js';
@@ -12,7 +13,14 @@ export function opKey(op: string, domain: string): string {
 /** What is known of an operator. Aspects without a rule are `undefined`; an unknown operator has none at all. */
 export function opRecord(op: string, domain: string): OpRecord {
   const key = opKey(op, domain);
-  return { op, domain, infer: ruleIn(shapeRules, key), cost: ruleIn(costRules, key), vjp: ruleIn(gradientRules, key) };
+  return {
+    op,
+    domain,
+    infer: ruleIn(shapeRules, key),
+    cost: ruleIn(costRules, key),
+    vjp: ruleIn(gradientRules, key),
+    expand: ruleIn(expandRules, key),
+  };
 }
 
 /** A table's own entry: an operator named `constructor` has none. */
@@ -22,7 +30,7 @@ function ruleIn<T>(rules: Readonly<Record<string, T>>, key: string): T | undefin
 
 /** Every operator with at least one rule, by name. */
 export function knownOps(): readonly OpRecord[] {
-  const keys = new Set([...Object.keys(shapeRules), ...Object.keys(costRules), ...Object.keys(gradientRules)]);
+  const keys = new Set([shapeRules, costRules, gradientRules, expandRules].flatMap((rules) => Object.keys(rules)));
   return [...keys].sort().map((key) => {
     const [op, domain] = key.includes(':')
       ? [key.slice(key.indexOf(':') + 1), key.slice(0, key.indexOf(':'))]

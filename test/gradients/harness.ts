@@ -13,6 +13,7 @@ import {
 } from '../../src/ir/index.js';
 import { encodeModel } from '../../src/onnx/index.js';
 import type { ExecutionProfile } from '../../src/ops/index.js';
+import { expandComposites } from '../../src/passes/expand-composites.js';
 import { appendGradients } from '../../src/passes/index.js';
 import { openSession, type Backend, type Session } from '../../src/runtime/index.js';
 
@@ -30,12 +31,16 @@ export interface FloatInput {
 export interface OpCase {
   readonly name: string;
   readonly op: string;
+  /** ai.onnx where omitted. */
+  readonly domain?: string;
   readonly inputs: readonly (FloatInput | Tensor | undefined)[];
   readonly attributes?: Readonly<Record<string, AttributeInput>>;
   readonly opset?: number;
   readonly outputs?: number;
   /** Outputs that the loss depends on; all float ones where omitted. */
   readonly lossOutputs?: readonly number[];
+  /** The formulation of the gradient, where it applies; the rule's preference where omitted. */
+  readonly formulation?: string;
   /** For kernels that ONNX Runtime has in one precision alone. */
   readonly dtype?: 'float32' | 'float64';
   /** Inputs whose first dim is a symbol in the symbolic variant; the first where omitted. */
@@ -120,8 +125,13 @@ export async function buildCase(
     wanted.push(`in${i}`);
     return b.input(`in${i}`, tensorType(dtype, input.dims));
   });
-  const outputs = b.ops(test.op, names, test.attributes ?? {}, { outputs: test.outputs ?? 1, name: 'y' });
+  const outputs = b.ops(test.op, names, test.attributes ?? {}, {
+    outputs: test.outputs ?? 1,
+    name: 'y',
+    ...(test.domain === undefined ? {} : { domain: test.domain }),
+  });
   const opsets = new Map([['', test.opset ?? 18]]);
+  if (test.domain !== undefined) opsets.set(test.domain, 1);
   const probe = await runModel(makeModel(b.graph('probe', outputs), { opsets }), feeds);
 
   const symbols = new Map<number, string>();
@@ -164,6 +174,7 @@ export async function buildCase(
     unknownOps: 'skip',
     inputTypes,
     profile: options.profile ?? 'cpu',
+    choose: () => test.formulation,
   });
   const fetched = [...new Set([...gradients.values()].filter((name) => name !== undefined))];
   const backward: Model = {
@@ -260,4 +271,17 @@ export async function checkCase(test: OpCase, symbolic = true): Promise<void> {
         expected.get(name)!,
         tolerance,
       );
+}
+
+/** Checks that a case's operator, spelled out as differentiation does it, has the loss that its own kernel gives. */
+export async function checkSpelledOut(test: OpCase): Promise<void> {
+  const { forward, feeds, wanted } = await buildCase(test, test.dtype ?? 'float64');
+  const spelled = expandComposites(forward, wanted, { unknownOps: 'skip' });
+  const [kernel] = Object.values(await runModel(forward, feeds));
+  const [parts] = Object.values(await runModel(spelled, feeds));
+  const [expected, found] = [kernel!.numbers()[0]!, parts!.numbers()[0]!];
+  // Some kernels keep scales in float32 whatever the type.
+  const tolerance = test.dtype === 'float32' ? 1e-4 : 1e-6;
+  if (!(Math.abs(found - expected) <= tolerance * Math.max(1, Math.abs(expected))))
+    throw new Error(`${test.name}: the parts give ${found}, the kernel ${expected}`);
 }

@@ -56,6 +56,18 @@ function mishSlope(e: Arith, x: string): string {
   return e.add(t, e.mul(e.mul(x, e.sigmoid(x)), e.oneMinusSquare(t)));
 }
 
+/** com.microsoft FastGelu-1 and BiasGelu-1: Gelu of the input plus a bias. */
+const withBias =
+  (slope: (e: Arith, x: string) => string): VjpRule =>
+  (c) => {
+    const g = c.grads[0];
+    if (g === undefined) return [];
+    const e = arithOf(c);
+    const [x, bias] = c.inputs as readonly [string, string | undefined];
+    const dx = e.mul(g, slope(e, bias === undefined ? x : e.add(x, bias)));
+    return [dx, c.wants(1) ? reduceTo(c, dx, c.shape(c.outputs[0]!), bias!) : undefined];
+  };
+
 export const activationGradients: Readonly<Record<string, VjpRule>> = {
   Relu: unary(({ e, y, g, c }) =>
     e.dtype === 'float32'
@@ -93,5 +105,11 @@ export const activationGradients: Readonly<Record<string, VjpRule>> = {
     e.mul(g, stringOf(node, 'approximate', 'none') === 'tanh' ? geluTanhSlope(e, x) : geluSlope(e, x)),
   ),
   Swish: unary(({ e, x, y, g, node }) => e.mul(g, swishSlope(e, x, y, floatOf(node, 'alpha', 1)))),
+  'com.microsoft:Gelu': unary(({ e, x, g }) => e.mul(g, geluSlope(e, x))),
+  'com.microsoft:FastGelu': withBias(geluTanhSlope),
+  'com.microsoft:BiasGelu': withBias(geluSlope),
+  'com.microsoft:QuickGelu': unary(({ e, x, y, g, node }) =>
+    e.mul(g, swishSlope(e, x, y, floatOf(node, 'alpha', 1.702))),
+  ),
   Shrink: unary(({ e, x, g, node }) => e.where(e.greater(e.abs(x), floatOf(node, 'lambd', 0.5)), g, 0)),
 };

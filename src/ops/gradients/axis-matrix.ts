@@ -1,5 +1,5 @@
 /** @file Applying a constant matrix along one axis: the adjoint of padding by repetition and of interpolation. */
-import type { VjpContext } from '../record.js';
+import type { EmitContext } from '../record.js';
 import { arrayOf } from './arith.js';
 import { range } from './shaping.js';
 
@@ -14,7 +14,7 @@ export interface AxisMatrix {
  * Contracts axis `axis` (size `rows`) of a value of this rank with the matrix, so that it has size `columns`:
  * out[…, j, …] = Σᵢ value[…, i, …]·weights[i, j].
  */
-export function alongAxis(c: VjpContext, value: string, rank: number, axis: number, matrix: AxisMatrix): string {
+export function alongAxis(c: EmitContext, value: string, rank: number, axis: number, matrix: AxisMatrix): string {
   const { rows, columns, weights } = matrix;
   const { dtype } = c.type(c.inputs[0]!);
   const plain = (): string => arrayOf(c.b, dtype, [rows, columns], weights);

@@ -1,6 +1,6 @@
 /** @file The geometry of a convolution or pooling window: attributes with their defaults, resolved padding. */
 import { intOf, intsOf, stringOf, type Shape } from '../../ir/index.js';
-import type { VjpContext } from '../record.js';
+import type { EmitContext } from '../record.js';
 import { needStatic, range } from './shaping.js';
 
 /** Per spatial axis, all static. */
@@ -21,7 +21,7 @@ export function reach(kernel: number, dilation: number): number {
  * The window of a Conv or pooling node (Conv-11, MaxPool-12, AveragePool-19) over an input of shape [N, C, spatial…].
  * `auto_pad` of the SAME kinds needs known spatial dims and is refused otherwise.
  */
-export function windowOf(c: VjpContext, kernel: readonly number[], input: Shape): Window {
+export function windowOf(c: EmitContext, kernel: readonly number[], input: Shape): Window {
   const ones = kernel.map(() => 1);
   const strides = intsOf(c.node, 'strides', ones);
   const dilations = intsOf(c.node, 'dilations', ones);
@@ -47,7 +47,7 @@ export function windowOf(c: VjpContext, kernel: readonly number[], input: Shape)
 }
 
 /** The `group` attribute. */
-export function groupsOf(c: VjpContext): number {
+export function groupsOf(c: EmitContext): number {
   return intOf(c.node, 'group', 1);
 }
 

@@ -1,98 +1,10 @@
-/** @file Gradients of operators that pick elements or put them somewhere: Slice, Gather*, Scatter*, TopK. */
-import { intOf, stringOf, type Tensor } from '../../ir/index.js';
+/** @file Gradients of operators that pick elements or put them somewhere: Gather*, Scatter*, Compress, TopK, OneHot. */
+import { intOf, stringOf, Tensor } from '../../ir/index.js';
 import type { VjpContext, VjpRule } from '../record.js';
 import { back } from './movement.js';
-import { dimValue, fromFront, range, zerosLike } from './shaping.js';
-
-/** One sliced axis with constant start and step. */
-interface Cut {
-  readonly axis: number;
-  readonly start: number;
-  readonly end: number;
-  readonly step: number;
-}
-
-/** The cuts of a Slice node; refuses bounds that are computed at run time. */
-function cutsOf(c: VjpContext): readonly Cut[] {
-  const read = (i: number, name: string): readonly number[] | undefined => {
-    const input = c.inputs[i];
-    if (input === undefined) return undefined;
-    const constant: Tensor | undefined = c.constant(input);
-    return constant === undefined ? c.refuse(`its ${name} are computed at run time`) : constant.numbers();
-  };
-  const rank = c.shape(c.inputs[0]!).length;
-  const starts = read(1, 'starts') ?? [];
-  const ends = read(2, 'ends') ?? [];
-  const axes = read(3, 'axes') ?? range(starts.length);
-  const steps = read(4, 'steps');
-  return starts.map((start, i) => ({ axis: fromFront(axes[i]!, rank), start, end: ends[i]!, step: steps?.[i] ?? 1 }));
-}
-
-/** The indices along an axis of size `dim` that a cut picks, in its order (ONNX Slice-13 clamping). */
-function picked({ start, end, step }: Cut, dim: number): readonly number[] {
-  const clamp = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high);
-  const from = start < 0 ? start + dim : start;
-  const to = end < 0 ? end + dim : end;
-  const [first, last] =
-    step > 0 ? [clamp(from, 0, dim), clamp(to, 0, dim)] : [clamp(from, 0, dim - 1), clamp(to, -1, dim - 1)];
-  const indices: number[] = [];
-  for (let i = first; step > 0 ? i < last : i > last; i += step) indices.push(i);
-  return indices;
-}
-
-/** Slice: the gradient stands where the elements were taken from, with zeros around. */
-const slice = back((c, g) => {
-  const x = c.inputs[0]!;
-  const shape = c.shape(x);
-  const pads = { begin: shape.map(() => 0), end: shape.map(() => 0) };
-  let result = g;
-  for (const cut of cutsOf(c)) {
-    const dim = shape[cut.axis]!;
-    if (typeof dim !== 'number') {
-      result = padAtRunTime(c, result, x, cut);
-      continue;
-    }
-    const indices = picked(cut, dim);
-    if (cut.step === 1 && indices.length > 0) {
-      pads.begin[cut.axis] = indices[0]!;
-      pads.end[cut.axis] = dim - indices[0]! - indices.length;
-    } else result = placed(c, result, cut.axis, indices, dim);
-  }
-  const total = [...pads.begin, ...pads.end];
-  return total.every((pad) => pad === 0)
-    ? result
-    : c.b.op('Pad', [result, c.b.int64s(total)], {}, { name: 'grad_slice' });
-});
-
-/**
- * Puts element k of an axis at distinct position `indices[k]` of an axis of size `dim`, zeros elsewhere: each position
- * picks its element, or a row of zeros that is appended for the purpose.
- */
-function placed(c: VjpContext, value: string, axis: number, indices: readonly number[], dim: number): string {
-  const rank = c.shape(c.inputs[0]!).length;
-  const source = new Array<number>(dim).fill(indices.length);
-  indices.forEach((position, k) => (source[position] = k));
-  const pads = new Array<number>(rank * 2).fill(0);
-  pads[rank + axis] = 1;
-  return c.b.op('Gather', [c.b.op('Pad', [value, c.b.int64s(pads)]), c.b.int64s(source)], { axis });
-}
-
-/** Undoes a cut of step 1 along a symbolic axis: the padding is worked out from the run-time sizes. */
-function padAtRunTime(c: VjpContext, value: string, x: string, { axis, start, step }: Cut): string {
-  const { b } = c;
-  if (step !== 1) c.refuse(`it takes every ${step}th element along an axis of unknown size`);
-  const rank = c.shape(x).length;
-  const whole = dimValue(c, x, axis);
-  const length = b.op('Shape', [value], { start: axis, end: axis + 1 });
-  const begin =
-    start >= 0
-      ? b.op('Min', [b.int64s([start]), whole])
-      : b.op('Max', [b.op('Add', [whole, b.int64s([start])]), b.int64s([0])]);
-  const end = b.op('Sub', [b.op('Sub', [whole, begin]), length]);
-  const zeros = (count: number): string[] => (count === 0 ? [] : [b.int64s(range(count).map(() => 0))]);
-  const pads = b.op('Concat', [...zeros(axis), begin, ...zeros(rank - 1), end, ...zeros(rank - 1 - axis)], { axis: 0 });
-  return b.op('Pad', [value, pads], {}, { name: 'grad_slice' });
-}
+import { placeAlong } from './scatter.js';
+import { arithOf, dimValue, expandLike, fromFront, range, reshapeLike, zerosLike } from './shaping.js';
+import { placed } from './slice.js';
 
 /** Gather-13: gradients of repeated picks add up. */
 const gather = back((c, g) => {
@@ -136,27 +48,161 @@ const gatherElements = back((c, g) =>
   }),
 );
 
+/** GatherND-13: with batch dims, each batch entry's place is put in front of its indices. */
 const gatherNd = back((c, g) => {
-  if (intOf(c.node, 'batch_dims', 0) !== 0) c.refuse('it has batch_dims');
-  return c.b.op('ScatterND', [zerosLike(c, c.inputs[0]!), c.inputs[1], g], { reduction: 'add' });
+  const { b } = c;
+  const batch = intOf(c.node, 'batch_dims', 0);
+  const [x, indices] = c.inputs as readonly [string, string];
+  const zeros = zerosLike(c, x);
+  if (batch === 0) return b.op('ScatterND', [zeros, indices, g], { reduction: 'add' });
+  const rank = c.shape(indices).length;
+  const size = b.op('Concat', [b.op('Shape', [indices], { start: 0, end: rank - 1 }), b.int64s([1])], { axis: 0 });
+  const scalar = (value: string): string => b.op('Squeeze', [value, b.int64s([0])]);
+  const places = range(batch).map((axis) => {
+    const count = b.op('Range', [
+      scalar(b.int64s([0])),
+      scalar(b.op('Shape', [indices], { start: axis, end: axis + 1 })),
+      scalar(b.int64s([1])),
+    ]);
+    const others = range(rank).filter((other) => other !== axis);
+    return b.op('Expand', [b.op('Unsqueeze', [count, b.int64s(others)]), size]);
+  });
+  const full = b.op('Concat', [...places, indices], { axis: -1 });
+  return b.op('ScatterND', [zeros, full, g], { reduction: 'add' });
 });
 
-/** ScatterElements and ScatterND: what was overwritten gets no gradient, what was put there takes it. */
+/** What one use of ScatterElements or ScatterND does with other operands. */
+interface Scattering {
+  readonly scatter: (data: string, updates: string, reduction?: string) => string;
+  readonly gather: (value: string) => string;
+}
+
+/** Reduction mul: every factor gets the product of the others; zeros are counted apart, as in ReduceProd. */
+function scatterMul(c: VjpContext, g: string, { scatter, gather }: Scattering): readonly (string | undefined)[] {
+  const e = arithOf(c);
+  const [x, , updates] = c.inputs as readonly [string, string, string];
+  const ones = (): string => expandLike(c, e.scalar(1), x);
+  const through = (): string => {
+    const zero = e.equal(updates, 0);
+    const safe = e.where(zero, 1, updates);
+    const others = gather(scatter(ones(), safe, 'mul'));
+    const zeros = gather(scatter(zerosLike(c, x), e.cast(zero), 'add'));
+    const atZero = e.where(e.equal(zeros, 1), others, 0);
+    const elsewhere = e.where(e.equal(zeros, 0), e.div(others, safe), 0);
+    return e.mul(gather(e.mul(g, x)), e.where(zero, atZero, elsewhere));
+  };
+  return [
+    c.wants(0) ? e.mul(g, scatter(ones(), updates, 'mul')) : undefined,
+    undefined,
+    c.wants(2) ? through() : undefined,
+  ];
+}
+
+/** Reductions max and min: those that equal the result share its gradient, as in PyTorch's scatter_reduce. */
+function scatterExtreme(c: VjpContext, g: string, { scatter, gather }: Scattering): readonly (string | undefined)[] {
+  const e = arithOf(c);
+  const [x, , updates] = c.inputs as readonly [string, string, string];
+  const y = c.outputs[0]!;
+  const kept = e.cast(e.equal(x, y));
+  const taken = e.cast(e.equal(updates, gather(y)));
+  const share = e.div(g, scatter(kept, taken, 'add'));
+  return [c.wants(0) ? e.mul(share, kept) : undefined, undefined, c.wants(2) ? e.mul(gather(share), taken) : undefined];
+}
+
+/** ScatterElements-18 and ScatterND-18: what was overwritten gets no gradient, what was put there takes it. */
 function scatter(op: 'ScatterElements' | 'ScatterND'): VjpRule {
   return (c) => {
     const g = c.grads[0];
     if (g === undefined) return [];
-    const reduction = stringOf(c.node, 'reduction', 'none');
-    if (reduction !== 'none' && reduction !== 'add') c.refuse(`its reduction is '${reduction}'`);
     const [, indices, updates] = c.inputs as readonly [string, string, string];
     const attributes = op === 'ScatterElements' ? { axis: intOf(c.node, 'axis', 0) } : {};
+    const scattering: Scattering = {
+      scatter: (data, values, reduction = 'none') =>
+        c.b.op(op, [data, indices, values], { ...attributes, ...(reduction === 'none' ? {} : { reduction }) }),
+      gather: (value) => c.b.op(op === 'ScatterND' ? 'GatherND' : 'GatherElements', [value, indices], attributes),
+    };
+    const reduction = stringOf(c.node, 'reduction', 'none');
+    if (reduction === 'mul') return scatterMul(c, g, scattering);
+    if (reduction === 'max' || reduction === 'min') return scatterExtreme(c, g, scattering);
     return [
-      !c.wants(0) ? undefined : reduction === 'add' ? g : c.b.op(op, [g, indices, zerosLike(c, updates)], attributes),
+      !c.wants(0) ? undefined : reduction === 'add' ? g : scattering.scatter(g, zerosLike(c, updates)),
       undefined,
-      c.wants(2) ? c.b.op(op === 'ScatterND' ? 'GatherND' : 'GatherElements', [g, indices], attributes) : undefined,
+      c.wants(2) ? scattering.gather(g) : undefined,
     ];
   };
 }
+
+/** TensorScatter-24: a cache with some steps overwritten, from a start per batch entry; `circular` wraps at its end. */
+const tensorScatter: VjpRule = (c) => {
+  const g = c.grads[0];
+  if (g === undefined) return [];
+  const { b } = c;
+  const [cache, update, starts] = c.inputs as readonly [string, string, string | undefined];
+  const rank = c.shape(cache).length;
+  const axis = fromFront(intOf(c.node, 'axis', -2), rank);
+  const scalar = (value: string): string => b.op('Squeeze', [value, b.int64s([0])]);
+  const steps = b.op('Range', [scalar(b.int64s([0])), scalar(dimValue(c, update, axis)), scalar(b.int64s([1]))]);
+  const along = b.op('Unsqueeze', [steps, b.int64s(range(rank).filter((other) => other !== axis))]);
+  let at =
+    starts === undefined ? along : b.op('Add', [along, b.op('Unsqueeze', [starts, b.int64s(range(rank).slice(1))])]);
+  if (stringOf(c.node, 'mode', 'linear') === 'circular') at = b.op('Mod', [at, dimValue(c, cache, axis)]);
+  const indices = expandLike(c, at, update);
+  return [
+    c.wants(0) ? b.op('ScatterElements', [g, indices, zerosLike(c, update)], { axis }) : undefined,
+    c.wants(1) ? b.op('GatherElements', [g, indices], { axis }) : undefined,
+  ];
+};
+
+/** Compress-11: the kept slices go back to where they stood. */
+const compress = back((c, g) => {
+  const { b } = c;
+  const [x, condition] = c.inputs as readonly [string, string];
+  const positions = b.op('Reshape', [b.op('NonZero', [condition]), b.int64s([-1])]);
+  const axis = intOf(c.node, 'axis', undefined);
+  const rank = c.shape(x).length;
+  if (axis !== undefined) {
+    const front = fromFront(axis, rank);
+    return placeAlong(b, g, rank, front, positions, dimValue(c, x, front));
+  }
+  const size = b.op('Reshape', [b.op('Size', [x]), b.int64s([1])]);
+  return reshapeLike(c, placeAlong(b, g, 1, 0, positions, size), x);
+});
+
+/** OneHot-11: what flows to the off value and to the on value. */
+const oneHot: VjpRule = (c) => {
+  const g = c.grads[0];
+  if (g === undefined || !c.wants(2)) return [];
+  const { b } = c;
+  const e = arithOf(c, 2);
+  const [indices, depth, values] = c.inputs as readonly [string, string, string];
+  const marks = b.op('OneHot', [indices, depth, b.constant(Tensor.floats([0, 1]))], {
+    axis: intOf(c.node, 'axis', -1),
+  });
+  const on = e.sum(e.mul(g, e.dtype === 'float32' ? marks : e.cast(marks)), undefined, 0);
+  const off = e.sub(e.sum(g, undefined, 0), on);
+  const one = b.int64s([1]);
+  const pair = b.op(
+    'Concat',
+    [off, on].map((sum) => b.op('Reshape', [sum, one])),
+    { axis: 0 },
+  );
+  return [undefined, undefined, reshapeLike(c, pair, values)];
+};
+
+/** Range-11: start + i·delta; the limit only decides how many there are. */
+const rangeRule: VjpRule = (c) => {
+  const g = c.grads[0];
+  if (g === undefined) return [];
+  const { b } = c;
+  const e = arithOf(c);
+  const scalar = (value: number): string => b.constant(Tensor.scalar('int64', value));
+  const count = b.op('Range', [scalar(0), b.op('Size', [g]), scalar(1)]);
+  return [
+    c.wants(0) ? e.sum(g, undefined, 0) : undefined,
+    c.wants(1) ? zerosLike(c, c.inputs[1]!) : undefined,
+    c.wants(2) ? e.sum(e.mul(g, e.cast(count)), undefined, 0) : undefined,
+  ];
+};
 
 /** TopK-11: the gradient goes back to where the values were found. */
 const topK = back((c, g) => {
@@ -165,11 +211,14 @@ const topK = back((c, g) => {
 });
 
 export const indexingGradients: Readonly<Record<string, VjpRule>> = {
-  Slice: slice,
   Gather: gather,
   GatherElements: gatherElements,
   GatherND: gatherNd,
   ScatterElements: scatter('ScatterElements'),
   ScatterND: scatter('ScatterND'),
+  TensorScatter: tensorScatter,
+  Compress: compress,
+  OneHot: oneHot,
+  Range: rangeRule,
   TopK: topK,
 };

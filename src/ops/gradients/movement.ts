@@ -50,27 +50,24 @@ const split: VjpRule = (c) => {
   return [parts.length === 1 ? parts[0] : c.b.op('Concat', parts, { axis })];
 };
 
-/** Tile: the copies' gradients are summed. */
+/** Tile: each axis is parted into [copies, elements], and the copies' gradients are summed. */
 const tile = back((c, g) => {
+  const { b } = c;
   const x = c.inputs[0]!;
   const shape = c.shape(x);
-  const repeats = c.constant(c.inputs[1])?.numbers() ?? c.refuse('its repeats are computed at run time');
-  if (shape.filter((dim) => typeof dim !== 'number').length <= 1 && !shape.includes(0)) {
-    const axes = range(shape.length).filter((axis) => repeats[axis]! > 1);
-    if (axes.length === 0) return g;
-    // Each axis as [copies, elements]; the copies are summed away.
-    const parted = reshape(
-      c,
-      g,
-      shape.flatMap((dim, axis) => [repeats[axis]!, typeof dim === 'number' ? dim : -1]),
-    );
-    return c.b.op('ReduceSum', [parted, c.b.int64s(range(shape.length).map((axis) => axis * 2))], { keepdims: 0 });
+  const rank = shape.length;
+  if (rank === 0) return g;
+  const repeats = c.constant(c.inputs[1])?.numbers();
+  if (repeats?.every((count) => count === 1)) return g;
+  const copies = b.int64s(range(rank).map((axis) => axis * 2));
+  if (repeats !== undefined && shape.filter((dim) => typeof dim !== 'number').length <= 1 && !shape.includes(0)) {
+    const parts = shape.flatMap((dim, axis) => [repeats[axis]!, typeof dim === 'number' ? dim : -1]);
+    return b.op('ReduceSum', [reshape(c, g, parts), copies], { keepdims: 0 });
   }
-  return repeats.reduce((sum, count, axis) => {
-    if (count === 1) return sum;
-    const copies = c.b.ops('Split', [sum], { axis, num_outputs: count }, { outputs: count });
-    return c.b.op('Sum', copies);
-  }, g);
+  const column = (value: string): string => b.op('Unsqueeze', [value, b.int64s([1])]);
+  const pairs = b.op('Concat', [column(c.inputs[1]!), column(b.op('Shape', [x]))], { axis: 1 });
+  const parted = b.op('Reshape', [g, b.op('Reshape', [pairs, b.int64s([-1])])], { allowzero: 1 });
+  return b.op('ReduceSum', [parted, copies], { keepdims: 0 });
 });
 
 /** DepthToSpace-13: SpaceToDepth undoes its DCR mode; CRD is undone by hand. */
@@ -102,11 +99,6 @@ export const movementGradients: Readonly<Record<string, VjpRule>> = {
     }),
   ),
   Trilu: back((c, g) => c.b.op('Trilu', [g, c.inputs[1]], { upper: intOf(c.node, 'upper', 1) })),
-  // The sum of what comes before runs backwards as the sum of what comes after.
-  CumSum: back((c, g) =>
-    c.b.op('CumSum', [g, c.inputs[1]], {
-      exclusive: intOf(c.node, 'exclusive', 0),
-      reverse: 1 - intOf(c.node, 'reverse', 0),
-    }),
-  ),
+  'com.microsoft:Trilu': back((c, g) => c.b.op('Trilu', [g, c.inputs[1]], { upper: intOf(c.node, 'upper', 1) })),
+  OptionalGetElement: back((_, g) => g),
 };

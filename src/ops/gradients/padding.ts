@@ -31,11 +31,19 @@ function sourceOf(mode: string, at: number, dim: number): number {
   return folded < dim ? folded : period - folded;
 }
 
+/** Constant padding whose sizes are known at run time alone: the negated pads crop it away. */
+function croppedAtRunTime(c: VjpContext, g: string): readonly (string | undefined)[] {
+  if (c.wants(2)) c.refuse('its constant is trained while its pads are computed at run time');
+  const { b } = c;
+  return c.wants(0) ? [b.op('Pad', [g, b.op('Neg', [c.inputs[1]!]), undefined, c.inputs[3]])] : [];
+}
+
 /** Pad-18: constant padding is cropped away; elements that were repeated at the border collect their copies' gradients. */
 const pad: VjpRule = (c) => {
   const g = c.grads[0];
   if (g === undefined) return [];
   const mode = stringOf(c.node, 'mode', 'constant');
+  if (mode === 'constant' && c.constant(c.inputs[1]) === undefined) return croppedAtRunTime(c, g);
   const { begin, end } = padsOf(c);
   const x = c.inputs[0]!;
   const shape = c.shape(x);

@@ -38,14 +38,14 @@ const clip = unary(({ e, x, g, c }) => {
   return result;
 });
 
-/** Passes the gradient on in the input's own type; casting to or from integers stops it. */
+/** Passes the gradient on in the input's own type; casting to integers stops it. A quantised integer's gradient is a float already. */
 const cast: VjpRule = (c) => {
   const g = c.grads[0];
   if (g === undefined || !c.wants(0)) return [];
   const from = c.type(c.inputs[0]!).dtype;
   const to = c.type(c.outputs[0]!).dtype;
   if (!to.includes('float')) return [];
-  return [from === to ? g : arithOf(c).cast(g)];
+  return [from === to || !from.includes('float') ? g : arithOf(c).cast(g)];
 };
 
 export const unaryGradients: Readonly<Record<string, VjpRule>> = {
