@@ -15,3 +15,4 @@ export * from './idx.js';
 export * from './preprocessing.js';
 export * from './resize.js';
 export * from './split.js';
+export * from './text.js';

@@ -5,3 +5,4 @@ export { preprocessImage, preprocessImageBytes } from './input.js';
 export { openData, type DataProgress, type DataReport, type OpenDataOptions, type OpenedData } from './open.js';
 export { type SplitOptions } from './parts.js';
 export { knownDatasets, registeredName, type KnownDataset, type PublishedFile } from './registry.js';
+export { isTextSource, MAX_TEXT_BYTES, openText } from './text-file.js';

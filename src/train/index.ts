@@ -11,5 +11,8 @@ export * from './step-graph.js';
 export * from './trainer.js';
 export type { DropoutMask } from './training-form.js';
 export * from './evaluate.js';
+export * from './evaluate-text.js';
 export * from './fit.js';
+export * from './sample-text.js';
 export * from './train-model.js';
+export * from './train-text.js';

@@ -4,11 +4,13 @@ import { StepSpecError } from './errors.js';
 
 /** One term of the loss. The step graph weighs each term by an input of its own. */
 export type LossTerm =
-  /** Mean cross-entropy with integer labels; classes on axis 1. */
+  /** Mean cross-entropy with integer labels, over samples and positions: nats per label. */
   | {
       readonly kind: 'cross-entropy';
       readonly name: string;
       readonly logits: string;
+      /** Axis of the classes: 1 where omitted, as for images; −1 for sequences such as [batch, time, classes]. */
+      readonly axis?: number;
       /** Share of the target spread evenly over all classes. */
       readonly labelSmoothing?: number;
       /** Name of the labels' input; `labels` where omitted. Terms may share it. */
@@ -66,24 +68,25 @@ export function buildLoss(term: LossTerm, context: LossContext): BuiltLoss {
 function crossEntropy(term: Extract<LossTerm, { kind: 'cross-entropy' }>, context: LossContext): BuiltLoss {
   const { b } = context;
   const shape = context.shapeOf(term.logits);
-  const classes = classesOf(term.name, term.logits, shape);
+  const axis = axisOf(term, shape);
+  const classes = classesOf(term.name, term.logits, shape, axis);
   const smoothing = term.labelSmoothing ?? 0;
   if (!(smoothing >= 0 && smoothing < 1))
     throw new StepSpecError(
       `loss '${term.name}': label smoothing of ${smoothing}`,
       'It must be at least 0 and below 1.',
     );
-  const labels = context.target(term.labels ?? 'labels', 'int64', [shape[0]!, ...shape.slice(2)]);
+  const labels = context.target(term.labels ?? 'labels', 'int64', shape.toSpliced(axis, 1));
   const low = smoothing / classes;
   const targets = b.op(
     'OneHot',
     [labels, b.constant(Tensor.scalar('int64', classes)), b.constant(Tensor.floats([low, 1 - smoothing + low]))],
-    { axis: 1 },
+    { axis },
   );
-  const logs = b.op('LogSoftmax', [term.logits], { axis: 1 });
-  const perSample = b.op('ReduceSum', [b.op('Mul', [targets, logs]), b.int64s([1])], { keepdims: 0 });
+  const logs = b.op('LogSoftmax', [term.logits], { axis });
+  const perSample = b.op('ReduceSum', [b.op('Mul', [targets, logs]), b.int64s([axis])], { keepdims: 0 });
   const loss = b.op('Neg', [mean(b, perSample)]);
-  const hits = b.op('Equal', [b.op('ArgMax', [term.logits], { axis: 1, keepdims: 0 }), labels]);
+  const hits = b.op('Equal', [b.op('ArgMax', [term.logits], { axis, keepdims: 0 }), labels]);
   const correct = b.op('ReduceSum', [b.op('Cast', [hits], { to: 7 })], { keepdims: 0 });
   return { loss, correct };
 }
@@ -117,12 +120,23 @@ function meanSquare(term: Extract<LossTerm, { kind: 'mse' }>, context: LossConte
 
 const mean = (b: GraphBuilder, value: string): string => b.op('ReduceMean', [value], { keepdims: 0 });
 
-function classesOf(term: string, value: string, shape: Shape): number {
-  const classes: Dim | undefined = shape[1];
+/** The axis of a term's classes, counted from the front. */
+function axisOf({ name, logits, axis = 1 }: Extract<LossTerm, { kind: 'cross-entropy' }>, shape: Shape): number {
+  const found = axis < 0 ? axis + shape.length : axis;
+  if (!Number.isInteger(found) || found < 0 || found >= shape.length)
+    throw new StepSpecError(
+      `loss '${name}': '${logits}' has shape [${shape.join(', ')}], so it has no axis ${axis}`,
+      'Give the axis that holds the classes.',
+    );
+  return found;
+}
+
+function classesOf(term: string, value: string, shape: Shape, axis = 1): number {
+  const classes: Dim | undefined = shape[axis];
   if (typeof classes !== 'number')
     throw new StepSpecError(
-      `loss '${term}': '${value}' has shape [${shape.join(', ')}], with no fixed number of classes on axis 1`,
-      'Give logits of shape [batch, classes, …].',
+      `loss '${term}': '${value}' has shape [${shape.join(', ')}], with no fixed number of classes on axis ${axis}`,
+      'Give logits of shape [batch, classes, …], or name the axis of the classes.',
     );
   return classes;
 }

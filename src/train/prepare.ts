@@ -11,6 +11,7 @@ import {
   type Tensor,
 } from '../ir/index.js';
 import { inlineFunctions, upgradeOpset } from '../passes/index.js';
+import { timeFirst } from './prepare-recurrent.js';
 import { inferenceForm } from './training-form.js';
 
 /**
@@ -20,7 +21,7 @@ import { inferenceForm } from './training-form.js';
 export function prepareForTraining(model: Model): Model {
   const upgraded = opsetOf(model) < EMIT_OPSET ? upgradeOpset(model).model : model;
   const inlined = inlineFunctions(upgraded).model;
-  return { ...inlined, graph: untieAverages(hoistConstants(inferenceForm(inlined.graph))) };
+  return { ...inlined, graph: untieAverages(hoistConstants(timeFirst(inferenceForm(inlined.graph)))) };
 }
 
 /**

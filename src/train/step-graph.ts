@@ -4,6 +4,7 @@ import {
   consumersOf,
   GraphBuilder,
   makeModel,
+  readsOf,
   tensorType,
   Tensor,
   type Dim,
@@ -214,7 +215,7 @@ function buildForward(source: Model, chosen: readonly Parameter[], spec: StepSpe
     stop: stopped,
     profile: spec.profile,
   });
-  const reads = new Set(nodes.flatMap((node) => node.inputs));
+  const reads = new Set(nodes.flatMap((node) => [...readsOf(node)]));
   return {
     graph: result.graph,
     gradients: result.gradients,
@@ -319,7 +320,7 @@ function appendUpdates(source: Model, forward: Forward, trained: readonly Parame
     initializers: new Map([...forward.graph.initializers, ...b.initializers]),
   };
   const nodes = ancestorsOf(joined, outputNames);
-  const reads = new Set(nodes.flatMap((node) => node.inputs));
+  const reads = new Set(nodes.flatMap((node) => [...readsOf(node)]));
   const graph: Graph = {
     ...joined,
     nodes,

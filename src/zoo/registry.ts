@@ -2,6 +2,7 @@
 import { CuttleError, type Model } from '../ir/index.js';
 import { digitsCnn, lenet } from './digits.js';
 import type { ArchitectureOptions } from './layers.js';
+import { rowClassifier } from './recurrent.js';
 import { mobilenetV2 } from './mobilenet-v2.js';
 import { resnet } from './resnet.js';
 import { vgg } from './vgg.js';
@@ -54,6 +55,12 @@ export const architectures: readonly Architecture[] = [
     summary: 'Eight-layer CNN for digits, trains in seconds',
     minimumSize: 8,
     build: (o) => digitsCnn('digits-cnn', o),
+  },
+  {
+    name: 'lstm-rows',
+    summary: 'Two layers of LSTM of 128 units that read an image row by row',
+    minimumSize: 1,
+    build: (o) => rowClassifier('lstm-rows', o, { cell: 'LSTM', hidden: 128, layers: 2 }),
   },
 ];
 
