@@ -134,9 +134,9 @@ async function openOn(
   return makeSession({ ...loaded, remarks: [...remarks, ...loaded.remarks] }, inner, resident);
 }
 
-/** A web runtime starts with its first session. */
+/** A web runtime starts with its first session, and makes one session at a time. */
 function starting<T>(backend: Backend, create: () => Promise<T>): Promise<T> {
-  return backend === 'native' || isNode ? create() : whileStarting(create);
+  return queueOf(backend)(() => (backend === 'native' || isNode ? create() : whileStarting(create)));
 }
 
 /** The bytes that a back end loads, and its execution provider. WebGPU gets a graph without what it only claims to compute. */
@@ -151,9 +151,11 @@ function prepare(
     };
   const given = model instanceof Uint8Array ? decodeModel(model) : model;
   const { model: written, changed } = writeOutBatchStatistics(given);
+  const names = processorNodes(written);
   return {
     bytes: model instanceof Uint8Array && !changed ? model : encodeModel(written),
-    provider: { name: 'webgpu', forceCpuNodeNames: processorNodes(written) },
+    // ONNX Runtime takes no empty list, and after refusing its options it makes no session any more.
+    provider: names.length === 0 ? 'webgpu' : { name: 'webgpu', forceCpuNodeNames: names },
   };
 }
 

@@ -37,7 +37,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { extname, join, normalize, resolve } from 'node:path';
 import { chromium as playwright, type CDPSession, type Page } from 'playwright-core';
-import { build, type InlineConfig, type Rollup } from 'vite';
+import { build, mergeConfig, type InlineConfig, type Rollup } from 'vite';
 
 export const root = resolve(import.meta.dirname, '../..');
 
@@ -91,35 +91,35 @@ export async function bundlePage(source: string, options: PageOptions = {}): Pro
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   const outDir = join(folder, 'out');
-  await build(baseConfig(folder, { ...options.vite, build: { outDir, ...options.vite?.build } }));
+  await build(baseConfig(folder, mergeConfig({ build: { outDir } }, options.vite ?? {})));
   return outDir;
 }
 
-/** Builds one entry as a library and returns the chunks that vite makes, for tests that look into a bundle. */
-export async function bundleEntry(source: string, config: InlineConfig = {}): Promise<readonly Rollup.OutputChunk[]> {
+/**
+ * Builds one entry as a library, minified, and returns the chunks that vite makes, for tests that look into a bundle.
+ * `external` stays out of it.
+ */
+export async function bundleEntry(
+  source: string,
+  external: readonly RegExp[] = [],
+): Promise<readonly Rollup.OutputChunk[]> {
   const folder = consumerFolder();
-  writeFileSync(join(folder, 'entry.js'), source);
-  const result = await build(
-    baseConfig(folder, {
-      build: {
-        write: false,
-        rollupOptions: { input: join(folder, 'entry.js'), preserveEntrySignatures: 'strict' },
-      },
-      ...config,
-    }),
-  );
+  const entry = join(folder, 'entry.js');
+  writeFileSync(entry, source);
+  const options = { input: entry, preserveEntrySignatures: 'strict', external: [...external] } as const;
+  const result = await build(baseConfig(folder, { build: { write: false, rolldownOptions: options } }));
   const outputs = (Array.isArray(result) ? result : [result]) as readonly Rollup.RollupOutput[];
   return outputs.flatMap(({ output }) => output.filter((part) => part.type === 'chunk'));
 }
 
 function baseConfig(folder: string, config: InlineConfig): InlineConfig {
-  return {
+  const base: InlineConfig = {
     root: folder,
     configFile: false,
     logLevel: 'error',
-    ...config,
-    build: { target: 'esnext', emptyOutDir: true, reportCompressedSize: false, ...config.build },
+    build: { target: 'esnext', emptyOutDir: true, reportCompressedSize: false },
   };
+  return mergeConfig(base, config);
 }
 
 export interface Site {
