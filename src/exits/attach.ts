@@ -15,6 +15,7 @@ import {
 import { costOf, upgradeOpset } from '../passes/index.js';
 import { createRandom } from '../platform/random.js';
 import type { Candidate, Candidates } from './candidates.js';
+import { asMap } from './layout.js';
 import { resolveHead, type HeadConfig, type HeadKind } from './heads/index.js';
 import { writeProgressive, type Progressive } from './progressive.js';
 import type { ExitInfo } from './progressive-schema.js';
@@ -48,9 +49,7 @@ export function attachExits(
   const built = ordered.map((candidate, index) => {
     const [firstNode, weightsBefore] = [b.nodes.length, b.initializers.size];
     const random = createRandom((seed + Math.imul(candidate.index + 1, 0x85ebca6b)) | 0);
-    const tapped = classifier.types.get(candidate.value);
-    const pooled = tapped?.kind === 'tensor' && tapped.shape?.length === 2;
-    const value = pooled ? b.op('Unsqueeze', [candidate.value, b.int64s([2, 3])]) : candidate.value;
+    const value = asMap(b, candidate.value, candidate.layout, `exit_${index}`);
     const logits = kind.build({ b, value, shape: candidate.shape, classes, random, name: `exit_${index}` }, width);
     const output = rename(b, logits, b.fresh(`exit_${index}`));
     const nodes = b.nodes.slice(firstNode).map((node) => node.name);

@@ -1,4 +1,4 @@
-/** @file Where a convolution's or pool's result is complete: after the element-wise operators that belong to it. */
+/** @file Where a layer's result is complete: after the element-wise operators that belong to it. */
 import { consumersOf, type Graph, type Node, type TensorType, type ValueType } from '../ir/index.js';
 
 /** Operators that a value runs through without leaving its position: normalisation, activation, arithmetic, no-ops. */
@@ -26,7 +26,12 @@ const ELEMENTWISE: ReadonlySet<string> = new Set([
 /** Operators that bring branches together; the result belongs to the position at the end of the longest branch. */
 const JOINS: ReadonlySet<string> = new Set(['Add', 'Sum', 'Mul', 'Concat', 'Max']);
 
-/** True for operators that make a new feature map: the positions where an exit may hang. */
+/** Recurrent layers: their result is complete in their last state. */
+export function isRecurrent(node: Node): boolean {
+  return node.domain === '' && (node.op === 'LSTM' || node.op === 'GRU' || node.op === 'RNN');
+}
+
+/** True for operators that make a new feature map, state or sequence of tokens: the positions where an exit may hang. */
 export function isPosition(node: Node, types: ReadonlyMap<string, ValueType>): boolean {
   if (node.domain !== '') return false;
   switch (node.op) {
@@ -37,7 +42,13 @@ export function isPosition(node: Node, types: ReadonlyMap<string, ValueType>): b
     case 'GlobalAveragePool':
     case 'GlobalMaxPool':
     case 'GlobalLpPool':
+    case 'LSTM':
+    case 'GRU':
+    case 'RNN':
       return true;
+    case 'MatMul':
+      // A linear layer on tokens: [batch, T, C] times weights, not the products of attention, which are one axis longer.
+      return tensorTypeOf(types.get(node.outputs[0]!))?.shape?.length === 3;
     case 'ReduceMean':
     case 'ReduceMax': {
       // A global pool as PyTorch writes `x.mean([2, 3])`: a map goes in, one number per channel comes out.
@@ -107,7 +118,9 @@ export function tailsOf(
   };
 
   return new Map(
-    nodes.filter((node) => isPosition(node, types)).map((node) => [node, extend(node.outputs[0]!)] as const),
+    nodes
+      .filter((node) => isPosition(node, types))
+      .map((node) => [node, isRecurrent(node) ? node.outputs[1]! : extend(node.outputs[0]!)] as const),
   );
 }
 

@@ -1,10 +1,10 @@
-/** @file Exit candidates: every convolution and pool of a classifier, where its result is complete. */
-import { isFloat, type ValueType } from '../ir/index.js';
+/** @file Exit candidates: every convolution, pool, recurrent layer and Transformer block of a classifier, where its result is complete. */
 import { costOf } from '../passes/index.js';
 import { NotAClassifierError, readClassifier, type Classifier, type ClassifierOptions } from './classifier.js';
+import { isRecurrent, tailsOf } from './candidates-tail.js';
 import { Dataflow } from './dataflow.js';
+import { layoutOf, type Layout } from './layout.js';
 import type { Model } from '../ir/index.js';
-import { tailsOf } from './candidates-tail.js';
 
 /** A place where an exit may hang. */
 export interface Candidate {
@@ -12,11 +12,12 @@ export interface Candidate {
   readonly index: number;
   /** The value that the exit head reads. */
   readonly value: string;
-  /** The convolution or pool that makes it. */
+  /** The convolution, pool, recurrent layer or matrix product that makes it. */
   readonly node: string;
   readonly op: string;
-  /** Channels, height, width; a globally pooled value has height and width 1. */
+  /** Channels, height, width; a vector has height and width 1, a sequence its steps as height and width 1. */
   readonly shape: readonly [channels: number, height: number, width: number];
+  readonly layout: Layout;
   /** MACs of everything that the value depends on, one sample. */
   readonly macs: number;
   /** These MACs as a share of the whole model's. */
@@ -34,8 +35,9 @@ export interface Candidates {
 
 /**
  * All candidates of a classifier, in order of the MACs that they cost: each Conv and pool, after the normalisation,
- * activation and residual Add (or Concat) that belong to it, inside blocks too. Those after the last MAC of the model
- * are left out, as an exit there saves nothing.
+ * activation and residual Add (or Concat) that belong to it, inside blocks too; the last state of each recurrent layer; and of
+ * matrix products on sequences of tokens those through which every path runs, the ends of a Transformer's attention and
+ * feed-forward blocks. Those after the last MAC of the model are left out, as an exit there saves nothing.
  * Throws NotAClassifierError where the model has none. Source: HAPI (ICCAD 2020) §III "exit insertion".
  */
 export function findCandidates(model: Model, options: ClassifierOptions = {}): Candidates {
@@ -57,35 +59,34 @@ export function findCandidates(model: Model, options: ClassifierOptions = {}): C
 
   const found = new Map<string, Omit<Candidate, 'index'>>();
   for (const [node, value] of tailsOf(graph, flow.nodes, types, constants)) {
-    const shape = mapShape(types.get(value), batch) ?? mapShape(types.get(node.outputs[0]!), batch);
-    const tap = mapShape(types.get(value), batch) ? value : node.outputs[0]!;
-    if (shape === undefined || found.has(tap)) continue;
+    const recurrent = isRecurrent(node);
+    const tap = recurrent || layoutOf(types.get(value), batch) ? value : node.outputs[0]!;
+    const layout = layoutOf(types.get(tap), batch, recurrent);
+    if (layout === undefined || found.has(tap)) continue;
     const marks = flow.ancestors([tap]);
     const upTo = sum(marks);
     // Not on the way to the answer, or nothing left to save.
     if (marks.some((mark, index) => mark && !whole[index]) || upTo >= total) continue;
     const frontier = flow.frontier(marks, logits);
+    const blockEnd = frontier.length === 1 && frontier[0] === tap;
+    // Inside a Transformer's block: queries, keys, the hidden layer of its feed-forward part.
+    if (layout.kind === 'sequence' && !blockEnd) continue;
     found.set(tap, {
       value: tap,
       node: node.name,
       op: node.op,
-      shape,
+      shape: layout.shape,
+      layout,
       macs: upTo,
       position: upTo / total,
-      blockEnd: frontier.length === 1 && frontier[0] === tap,
+      blockEnd,
     });
   }
-  if (found.size === 0) throw new NotAClassifierError('it has no convolution or pool before its last matrix product');
+  if (found.size === 0)
+    throw new NotAClassifierError(
+      'it has no convolution, pool, recurrent layer or Transformer block before its last matrix product',
+    );
   // Stable: candidates of equal cost keep the order of the graph.
   const all = [...found.values()].sort((a, b) => a.macs - b.macs).map((candidate, index) => ({ ...candidate, index }));
   return { classifier, all, macs: total };
-}
-
-/** [C, H, W] of a feature map, or of a globally pooled vector; `undefined` for anything else. */
-function mapShape(type: ValueType | undefined, batch: string): readonly [number, number, number] | undefined {
-  if (type?.kind !== 'tensor' || !isFloat(type.dtype) || type.shape?.[0] !== batch) return undefined;
-  const dims = type.shape.slice(1);
-  if (!dims.every((dim) => typeof dim === 'number')) return undefined;
-  if (dims.length === 1) return [dims[0]!, 1, 1];
-  return dims.length === 3 ? [dims[0]!, dims[1]!, dims[2]!] : undefined;
 }

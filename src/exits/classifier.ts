@@ -2,6 +2,7 @@
 import {
   constantTensor,
   CuttleError,
+  GraphBuilder,
   intOf,
   isFloat,
   producersOf,
@@ -17,6 +18,7 @@ import {
   type ValueType,
 } from '../ir/index.js';
 import { inferShapes, removeDeadNodes } from '../passes/index.js';
+import { isRecurrent } from './candidates-tail.js';
 
 /** A model that is no image classifier in the sense of the exits system. Exit code 4. */
 export class NotAClassifierError extends CuttleError {
@@ -70,7 +72,7 @@ export function readClassifier(model: Model, options: ClassifierOptions = {}): C
     );
   const batch = typeof first === 'string' ? first : 'batch';
   const freed = typeof first === 'number' ? freeBatch(model, input, first, batch) : withBatch(model, input, batch);
-  const settled = settleReshapes(freed);
+  const settled = nameStates(settleReshapes(freed));
   const { types } = inferShapes(settled, { unknownOps: 'skip' });
   const output = pickOutput(settled.graph, types, batch, options.output, typeof first === 'number' ? first : undefined);
   const logits = beforeSoftmax(settled.graph, output, types);
@@ -147,6 +149,19 @@ function settleReshapes(model: Model): Model {
     return { ...node, inputs: [node.inputs[0]!, name] };
   });
   return settled ? removeDeadNodes({ ...model, graph: { ...model.graph, nodes, initializers } }).model : model;
+}
+
+/** Gives every recurrent layer's last state a name, so that an exit may read it. */
+function nameStates(model: Model): Model {
+  const { graph } = model;
+  if (!graph.nodes.some((node) => isRecurrent(node) && !node.outputs[1])) return model;
+  const b = GraphBuilder.beside(graph);
+  const nodes = graph.nodes.map((node): Node => {
+    if (!isRecurrent(node) || node.outputs[1]) return node;
+    const [states = '', , ...rest] = node.outputs;
+    return { ...node, outputs: [states, b.fresh(`${node.name}/state`), ...rest] };
+  });
+  return { ...model, graph: { ...graph, nodes } };
 }
 
 function pickOutput(

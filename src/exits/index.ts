@@ -1,6 +1,7 @@
 /** @file `cuttle/exits`: early exits — candidates, heads, training, policies, memo, search, progressive and baked models. Runs in Node and browsers. */
 // The network and where exits can hang.
 export { NotAClassifierError, readClassifier, type Classifier, type ClassifierOptions } from './classifier.js';
+export { layoutOf, type Layout, type LayoutKind } from './layout.js';
 export { findCandidates, type Candidate, type Candidates } from './candidates.js';
 export { CandidateFilterError, filterCandidates, type CandidateFilter } from './candidates-filter.js';
 export * from './heads/index.js';

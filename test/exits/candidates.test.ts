@@ -102,7 +102,7 @@ describe('refusals', () => {
     expect(map).toThrow(NotAClassifierError);
     expect(map).toThrow(/none of its outputs is \[batch, classes\]: .*\[batch, 2, 4, 4\]/);
     const noConvolution = refused((net) => net.model(net.linear(net.input([8]), 8, 3), ['batch', 3]));
-    expect(noConvolution).toThrow(/no convolution or pool/);
+    expect(noConvolution).toThrow(/no convolution, pool, recurrent layer/);
     const two = refused((net) => {
       const x = net.input([8]);
       net.b.input('mask', tensorType('float32', ['batch', 8]));

@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { attachExits } from '../../src/exits/attach.js';
 import { bakeDesign } from '../../src/exits/bake.js';
+import type { HeadKind } from '../../src/exits/heads/index.js';
 import { findCandidates } from '../../src/exits/candidates.js';
 import { collectMemo } from '../../src/exits/collect.js';
 import type { DesignChoice } from '../../src/exits/design.js';
@@ -29,7 +30,7 @@ export interface Case {
 }
 
 /** A network with random heads, and images on which its exits disagree. */
-export function caseOf(model: Model, samples: number, head: 'msdnet' | 'sdn' | 'pool' = 'msdnet'): Case {
+export function caseOf(model: Model, samples: number, head: HeadKind = 'msdnet'): Case {
   const candidates = findCandidates(model);
   const progressive = attachExits(candidates, candidates.all, { kind: head, width: 8 }, 5);
   const images = noise(createRandom(9), [samples, ...candidates.classifier.inputShape], 2);

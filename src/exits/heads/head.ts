@@ -1,9 +1,16 @@
 /** @file What an exit head is: a small classifier that reads one feature map. */
-import type { GraphBuilder } from '../../ir/index.js';
+import { CuttleError, type GraphBuilder } from '../../ir/index.js';
 import type { Random } from '../../platform/random.js';
 
 /** Names of the heads in the table of `heads/index.ts`. */
-export type HeadKind = 'msdnet' | 'sdn' | 'pool';
+export type HeadKind = 'msdnet' | 'sdn' | 'pool' | 'class-token';
+
+/** A head that does not exist, with an impossible width, or on a value that it cannot read. Exit code 2. */
+export class UnknownHeadError extends CuttleError {
+  constructor(message: string, hint = 'Choose another head.') {
+    super('usage', 'exits/unknown-head', message, { hint });
+  }
+}
 
 /** Which head, and how wide. */
 export interface HeadConfig {
@@ -15,7 +22,7 @@ export interface HeadConfig {
 /** Where a head is built. */
 export interface HeadSite {
   readonly b: GraphBuilder;
-  /** The feature map, float [batch, C, H, W]. */
+  /** The feature map, float [batch, C, H, W]; a sequence has its T steps as height T and width 1. */
   readonly value: string;
   readonly shape: readonly [channels: number, height: number, width: number];
   readonly classes: number;
