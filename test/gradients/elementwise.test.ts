@@ -95,6 +95,12 @@ const activations: readonly OpCase[] = [
   { name: 'Shrink', op: 'Shrink', inputs: [f(3, 4)], attributes: { lambd: float(0.4), bias: float(0.3) } },
   { name: 'Clip both', op: 'Clip', inputs: [f(3, 4), Tensor.scalar('float64', -0.5), Tensor.scalar('float64', 0.7)] },
   { name: 'Clip above', op: 'Clip', inputs: [f(3, 4), undefined, Tensor.scalar('float64', 0.7)] },
+  {
+    name: 'Clip both, float32',
+    op: 'Clip',
+    dtype: 'float32',
+    inputs: [f(3, 4), Tensor.scalar('float32', -0.5), Tensor.scalar('float32', 0.7)],
+  },
 ];
 
 /** ONNX Runtime has many of these kernels in float32 alone: fall back to it, with its tolerance. */

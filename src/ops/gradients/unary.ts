@@ -1,5 +1,5 @@
 /** @file Gradients of functions of one value: y = f(x), dx = g·f′. */
-import type { Node } from '../../ir/index.js';
+import { float, type Node } from '../../ir/index.js';
 import type { VjpContext, VjpRule } from '../record.js';
 import type { Arith } from './arith.js';
 import { arithOf, zerosLike } from './shaping.js';
@@ -29,9 +29,34 @@ export const flat: VjpRule = () => [];
 /** 2/√π. */
 const ERF_SLOPE = 2 / Math.sqrt(Math.PI);
 
+/** Whether a bound is absent, or a constant that `mask` can stand on. */
+const isSteppable = (bound: string | undefined, value: number | undefined): boolean =>
+  bound === undefined ||
+  (value !== undefined && (value === 0 || (Math.abs(value) > 2 ** -80 && Math.abs(value) < 2 ** 80)));
+
+/**
+ * 1 where sign·x ≥ sign·bound, else 0: a slope of one per unit in the last place of the bound, in one kernel on all
+ * threads (Where has one thread). Slope and offset are exact in float32, so the bound itself gives 1 and its neighbour 0
+ * (one half for the neighbour below a power of two, whose distance is half a unit).
+ */
+function mask(c: VjpContext, x: string, bound: number, sign: 1 | -1): string {
+  const slope = bound === 0 ? 2 ** 126 : 2 ** (23 - Math.floor(Math.log2(Math.abs(bound))));
+  return c.b.op(
+    'HardSigmoid',
+    [x],
+    { alpha: float(sign * slope), beta: float(1 - sign * bound * slope) },
+    { name: 'grad_clip_mask' },
+  );
+}
+
 /** Identity inside the bounds, zero outside (on a bound the gradient passes, as in PyTorch's clamp). */
 const clip = unary(({ e, x, g, c }) => {
   const [, low, high] = c.inputs;
+  const [floor, ceiling] = [low, high].map((bound) => c.constant(bound)?.numbers()[0]);
+  if (e.dtype === 'float32' && isSteppable(low, floor) && isSteppable(high, ceiling)) {
+    const above = floor === undefined ? g : e.mul(g, mask(c, x, floor, 1));
+    return ceiling === undefined ? above : e.mul(above, mask(c, x, ceiling, -1));
+  }
   let result = g;
   if (low !== undefined) result = e.where(e.less(x, low), 0, result);
   if (high !== undefined) result = e.where(e.greater(x, high), 0, result);
