@@ -10,17 +10,17 @@ import {
   type Node,
   type Tensor,
 } from '../ir/index.js';
-import { inlineFunctions, upgradeOpset } from '../passes/index.js';
+import { inlineFunctions, liftConstants, upgradeOpset } from '../passes/index.js';
 import { timeFirst } from './prepare-recurrent.js';
 import { inferenceForm } from './training-form.js';
 
 /**
- * The same model at an opset that every rule knows, without local functions, in inference form, every float constant an
- * initializer, and each normalisation layer with constants of its own. Contract: outputs are unchanged.
+ * The same model at an opset that every rule knows, without local functions, in inference form, every float constant (also
+ * those of sub-graphs) an initializer, and each normalisation layer with constants of its own. Contract: outputs are unchanged.
  */
 export function prepareForTraining(model: Model): Model {
   const upgraded = opsetOf(model) < EMIT_OPSET ? upgradeOpset(model).model : model;
-  const inlined = inlineFunctions(upgraded).model;
+  const inlined = liftConstants(inlineFunctions(upgraded).model).model;
   return { ...inlined, graph: untieAverages(hoistConstants(timeFirst(inferenceForm(inlined.graph)))) };
 }
 

@@ -12,6 +12,7 @@ import {
   type Shape,
 } from '../ir/index.js';
 import { floatOf } from '../ir/index.js';
+import { mapSubgraphs } from '../passes/index.js';
 import { StepSpecError } from './errors.js';
 
 /** A BatchNormalization node that uses the batch's own statistics. */
@@ -49,7 +50,8 @@ export interface TrainingFormOptions {
 
 /**
  * The nodes of a graph with the chosen BatchNormalization and Dropout nodes in training form; new constants and inputs
- * go to `b`. Value names stay. Contract: opset 14 or newer (BatchNormalization) and 12 or newer (Dropout).
+ * go to `b`. Value names stay. Nodes inside sub-graphs keep their inference form: averages are as the model has them, and nothing drops
+ * out. Contract: opset 14 or newer (BatchNormalization) and 12 or newer (Dropout).
  */
 export function trainingForm(graph: Graph, b: GraphBuilder, options: TrainingFormOptions): TrainingForm {
   const norms: TrainedNorm[] = [];
@@ -121,14 +123,15 @@ function trainNorm(
   };
 }
 
-/** A graph whose BatchNormalization nodes, where exported in training mode, are in inference form. */
+/** A graph whose BatchNormalization nodes, where exported in training mode, are in inference form; those of sub-graphs too. */
 export function inferenceForm(graph: Graph): Graph {
+  const nodes = graph.nodes.map((node) => mapSubgraphs(node, inferenceForm));
   const isTraining = (node: Node): boolean =>
     node.op === 'BatchNormalization' && node.domain === '' && intOf(node, 'training_mode', 0) === 1;
-  if (!graph.nodes.some(isTraining)) return graph;
+  if (nodes.every((node, index) => node === graph.nodes[index] && !isTraining(node))) return graph;
   return {
     ...graph,
-    nodes: graph.nodes.map((node) => {
+    nodes: nodes.map((node) => {
       if (!isTraining(node)) return node;
       const attributes = new Map(node.attributes);
       attributes.delete('training_mode');
