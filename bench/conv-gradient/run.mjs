@@ -1,17 +1,17 @@
 /**
- * @file Compares formulations of the backward pass on ResNet-20's shapes: convolution dW and dX, ReLU's mask,
- * BatchNormalization's affine map. Least CPU time in ms on one thread: it holds still where wall time does not.
+ * @file Compares formulations of the backward pass: convolution dW and dX in every form that the gradient rule offers,
+ * ReLU's mask, BatchNormalization's affine map. Least CPU time in ms on one thread: it holds still where wall time does not.
  *
  * After a build: node bench/conv-gradient/run.mjs [batch]   → bench/results/conv-gradient.json
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { arch, cpus, platform } from 'node:os';
 import { float, GraphBuilder, makeModel, Tensor, tensorType } from '../../dist/ir/index.js';
-import { encodeModel } from '../../dist/onnx/index.js';
-import { openSession } from '../../dist/runtime/index.js';
+import { appendGradients } from '../../dist/passes/index.js';
+import { openSession, syntheticFeeds } from '../../dist/runtime/index.js';
+import { backwardOf } from '../../dist/train/index.js';
 
-const batch = Number(process.argv[2] ?? 128);
-const END = Number.MAX_SAFE_INTEGER;
+const batch = Number(process.argv[2] ?? 32);
 
 function numbers(dims) {
   const size = dims.reduce((product, dim) => product * dim, 1);
@@ -21,84 +21,65 @@ function numbers(dims) {
   );
 }
 
-/** Least CPU milliseconds of one run of the graph that `build` makes over inputs of these dims. */
-async function measure(build, inputs) {
-  const b = new GraphBuilder();
-  const feeds = {};
-  for (const [name, dims] of Object.entries(inputs)) {
-    feeds[name] = numbers(dims);
-    b.input(name, tensorType('float32', dims[0] === batch ? ['batch', ...dims.slice(1)] : dims));
-  }
-  const model = makeModel(b.graph('bench', [{ name: build(b), type: tensorType('float32') }]));
-  const session = await openSession(encodeModel(model), { backend: 'native', threads: 1 });
+/** Least CPU milliseconds of one run of a model. */
+async function measure(model, feeds) {
+  const session = await openSession(model, { backend: 'native', threads: 1 });
   await session.run(feeds);
   let best = Infinity;
   const start = performance.now();
-  for (let runs = 0; runs < 8 || (runs < 60 && performance.now() - start < 1500); runs++) {
+  for (let runs = 0; runs < 8 || (runs < 60 && performance.now() - start < 1000); runs++) {
     const before = process.cpuUsage();
     await session.run(feeds);
     const { user, system } = process.cpuUsage(before);
     best = Math.min(best, (user + system) / 1000);
   }
   await session.release();
-  return best;
+  return Number(best.toFixed(2));
 }
 
-const slice = (b, x, axis, from, to) => b.op('Slice', [x, b.int64s([from]), b.int64s([to]), b.int64s([axis])]);
-const pad = (b, x, pads) => b.op('Pad', [x, b.int64s(pads)]);
+/** The same for the graph that `build` makes over inputs of these dims. */
+function measureGraph(build, inputs) {
+  const b = new GraphBuilder();
+  const feeds = {};
+  for (const [name, dims] of Object.entries(inputs)) {
+    feeds[name] = numbers(dims);
+    b.input(name, tensorType('float32', dims[0] === batch ? ['batch', ...dims.slice(1)] : dims));
+  }
+  return measure(makeModel(b.graph('bench', [{ name: build(b), type: tensorType('float32') }])), feeds);
+}
+
 const reshape = (b, x, dims) => b.op('Reshape', [x, b.int64s(dims)]);
-const sumBatch = (b, x) => b.op('ReduceSum', [x, b.int64s([0])], { keepdims: 0 });
-const nine = (width) => [0, 1, 2].flatMap((i) => [0, 1, 2].map((j) => i * width + j));
 
-/** Formulations of dW of a padded 3×3 convolution C → C over H×H. */
-const weights = {
-  'tap by tap over all images': (C, H) => (b) => {
-    const [W, last] = [H + 2, 2 * (H + 2) + 2];
-    const x = reshape(b, b.op('Transpose', [pad(b, 'x', [0, 0, 1, 1, 0, 0, 1, 1])], { perm: [0, 2, 3, 1] }), [-1, C]);
-    const g = reshape(b, b.op('Transpose', [pad(b, 'g', [0, 0, 0, 0, 0, 0, 2, 2])], { perm: [1, 0, 2, 3] }), [C, -1]);
-    const dy = slice(b, g, 1, 0, -last);
-    const taps = nine(W).map((o) => b.op('MatMul', [dy, slice(b, x, 0, o, o === last ? END : o - last)]));
-    return b.op('Concat', taps, { axis: 0 });
-  },
-  'tap by tap per image': (C, H) => (b) => {
-    const [W, last] = [H + 2, 2 * (H + 2) + 2];
-    const x = reshape(b, pad(b, 'x', [0, 0, 1, 1, 0, 0, 1, 1]), [0, C, -1]);
-    const g = slice(b, reshape(b, pad(b, 'g', [0, 0, 0, 0, 0, 0, 0, 2]), [0, C, -1]), 2, 0, -2);
-    const dy = b.op('Transpose', [g], { perm: [0, 2, 1] });
-    const taps = nine(W).map((o) => sumBatch(b, b.op('MatMul', [slice(b, x, 2, o, o === last ? END : o - last), dy])));
-    return b.op('Concat', taps, { axis: 0 });
-  },
-  'shifts of both per image': (C) => (b) => {
-    const rows = [0, 1, 2].map((i) => reshape(b, pad(b, 'x', [0, 0, 1 - i, 1, 0, 0, i - 1, 1]), [0, C, -1]));
-    const columns = [0, 1, 2].map((j) => pad(b, 'g', [0, 0, 0, j, 0, 0, 0, 2 - j]));
-    const dy = b.op('Transpose', [reshape(b, b.op('Concat', columns, { axis: 1 }), [0, 3 * C, -1])], {
-      perm: [0, 2, 1],
-    });
-    return b.op(
-      'Concat',
-      rows.map((row) => sumBatch(b, b.op('MatMul', [row, dy]))),
-      { axis: 0 },
-    );
-  },
-};
+/** [channels, filters, size, kernel, stride, groups] of the convolutions measured: ResNet-20's, VGG's, MobileNetV2's kinds. */
+const convolutions = [
+  [3, 16, 32, 3, 1, 1],
+  [16, 16, 32, 3, 1, 1],
+  [16, 32, 32, 3, 2, 1],
+  [16, 32, 32, 1, 2, 1],
+  [32, 32, 16, 3, 1, 1],
+  [32, 64, 16, 3, 2, 1],
+  [64, 64, 8, 3, 1, 1],
+  [128, 128, 16, 3, 1, 1],
+  [512, 512, 4, 3, 1, 1],
+  [24, 144, 16, 1, 1, 1],
+  [96, 96, 16, 3, 1, 96],
+  [96, 96, 16, 3, 2, 96],
+];
 
-const window = { pads: [1, 1, 1, 1], kernel_shape: [3, 3] };
-const inputs = {
-  'Conv, flipped weights': () => (b) => {
-    const swapped = b.op('Transpose', ['w'], { perm: [1, 0, 2, 3] });
-    const flipped = b.op('Slice', [
-      swapped,
-      ...[
-        [-1, -1],
-        [-4, -4],
-        [2, 3],
-        [-1, -1],
-      ].map((value) => b.int64s(value)),
-    ]);
-    return b.op('Conv', ['g', flipped], window);
-  },
-  ConvTranspose: () => (b) => b.op('ConvTranspose', ['g', 'w'], window),
-};
+/** The decisions that the gradient of one convolution leaves open. */
+function decisionsOf([channels, filters, size, kernel, stride, groups]) {
+  const b = new GraphBuilder();
+  const pad = (kernel - 1) / 2;
+  b.input('x', tensorType('float32', ['batch', channels, size, size]));
+  b.input('w', tensorType('float32', [filters, channels / groups, kernel, kernel]));
+  const y = b.op('Conv', ['x', 'w'], { pads: [pad, pad, pad, pad], strides: [stride, stride], group: groups });
+  const loss = b.op('ReduceSum', [y], { keepdims: 0 });
+  const decisions = [];
+  appendGradients(makeModel(b.graph('conv', [{ name: loss }])), loss, ['x', 'w'], {
+    choose: (decision) => void decisions.push(decision),
+  });
+  return decisions;
+}
 
 const masks = {
   'Greater, Where': () => (b) => b.op('Where', [b.op('Greater', ['x', b.scalar(0)]), 'g', b.scalar(0)]),
@@ -120,20 +101,30 @@ const affine = {
 };
 
 const results = {};
-for (const [C, H] of [
+for (const shape of convolutions) {
+  const [channels, filters, size, kernel, stride, groups] = shape;
+  const name = `${channels}→${filters}@${size} ${kernel}×${kernel}/${stride}${groups > 1 ? ` in ${groups} groups` : ''}`;
+  for (const decision of decisionsOf(shape))
+    for (const candidate of decision.candidates) {
+      const model = backwardOf(decision, candidate, batch);
+      const row = ((results[decision.what] ??= {})[name] ??= { preferred: decision.preferred, ms: {} });
+      row.ms[candidate] = await measure(model, syntheticFeeds(model));
+    }
+  console.log(name, JSON.stringify(Object.values(results).map((rows) => rows[name])));
+}
+for (const [channels, size] of [
   [16, 32],
   [32, 16],
   [64, 8],
 ]) {
-  const map = [batch, C, H, H];
-  const row = {};
-  for (const [part, formulations] of Object.entries({ dW: weights, dX: inputs, ReLU: masks, affine }))
-    for (const [name, formulation] of Object.entries(formulations)) {
-      const ms = await measure(formulation(C, H), { x: map, g: map, w: [C, C, 3, 3], c: [C] });
-      (row[part] ??= {})[name] = Number(ms.toFixed(2));
-    }
-  results[`${C}@${H}`] = row;
-  console.log(`${C}@${H}`, row);
+  const map = [batch, channels, size, size];
+  for (const [part, formulations] of Object.entries({ relu: masks, affine }))
+    for (const [name, formulation] of Object.entries(formulations))
+      ((results[part] ??= {})[`${channels}@${size}`] ??= { ms: {} }).ms[name] = await measureGraph(formulation(), {
+        x: map,
+        g: map,
+        c: [channels],
+      });
 }
 await mkdir(new URL('../results/', import.meta.url), { recursive: true });
 const report = {

@@ -16,3 +16,4 @@ export * from './fit.js';
 export * from './sample-text.js';
 export * from './train-model.js';
 export * from './train-text.js';
+export * from './tune.js';

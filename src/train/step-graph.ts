@@ -15,7 +15,7 @@ import {
   type Value,
 } from '../ir/index.js';
 import type { ExecutionProfile } from '../ops/index.js';
-import { appendGradients, inferShapes } from '../passes/index.js';
+import { appendGradients, inferShapes, type ChooseFormulation } from '../passes/index.js';
 import { StepSpecError, UntrainableError } from './errors.js';
 import { buildLoss, type LossContext, type LossTerm } from './losses.js';
 import { optimizerOf, type OptimizerSpec } from './optimizers.js';
@@ -48,6 +48,8 @@ export interface StepSpec {
   readonly trainsNorm?: (node: Node) => boolean;
   /** Lowering of the backward pass; `cpu` where omitted. */
   readonly profile?: ExecutionProfile;
+  /** Decides between formulations of the backward pass; the profile's own preferences where omitted. */
+  readonly choose?: ChooseFormulation;
 }
 
 /**
@@ -214,6 +216,7 @@ function buildForward(source: Model, chosen: readonly Parameter[], spec: StepSpe
   const result = appendGradients({ ...source, graph: { ...whole, nodes } }, loss, [...trains], {
     stop: stopped,
     profile: spec.profile,
+    choose: spec.choose,
   });
   const reads = new Set(nodes.flatMap((node) => [...readsOf(node)]));
   return {

@@ -22,7 +22,8 @@ import { fit, type EarlyStopping, type EpochRecord, type TrainBatch, type TrainE
 import type { OptimizerSpec } from './optimizers.js';
 import { parametersOf, type Parameter } from './parameters.js';
 import { scheduleOf, withWarmUp, type ScheduleName } from './schedules.js';
-import { buildStep } from './step-graph.js';
+import { buildStep, type StepSpec } from './step-graph.js';
+import { buildTunedStep, type FormulationStore } from './tune.js';
 import { createTrainer, type Trainer } from './trainer.js';
 
 /** What a network must be made for. */
@@ -61,6 +62,8 @@ export interface TrainModelOptions {
   /** Seed of order, augmentation and dropout; 0 where omitted. */
   readonly seed?: number;
   readonly session?: SessionOptions;
+  /** Decide formulations of the backward pass by measuring them, and keep the choices here; fixed preferences where omitted. */
+  readonly tune?: FormulationStore;
   readonly checkpoints?: CheckpointStore;
   /** Steps between checkpoints within an epoch; only at the ends of epochs where omitted. */
   readonly checkpointSteps?: number;
@@ -115,7 +118,7 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
   const learningRate = options.learningRate ?? (optimizer.kind === 'sgd' ? 0.1 : 1e-3);
   const schedule = scheduleOf(options.schedule ?? 'one-cycle', learningRate, epochs);
   const warmUp = Math.round((options.warmUpEpochs ?? 0) * stepsPerEpoch);
-  const step = buildStep(model, {
+  const spec: StepSpec = {
     losses: [
       {
         kind: 'cross-entropy',
@@ -130,7 +133,11 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
     profile: await executionProfileFor(session),
     trains: options.trains,
     clipNorm: options.clipNorm,
-  });
+  };
+  const step =
+    options.tune === undefined
+      ? buildStep(model, spec)
+      : await buildTunedStep(model, spec, { session, batch: batchSize, store: options.tune, signal });
   const logitsClasses = classCountOf(step.source, logits);
   if (logitsClasses !== undefined && logitsClasses !== classes.length)
     throw new StepSpecError(

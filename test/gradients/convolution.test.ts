@@ -87,3 +87,14 @@ describe('gradient of Conv', () => {
 describe('gradient of ConvTranspose', () => {
   it.each(transposes)('$name', (test) => checkCase(test));
 });
+
+describe.each(['moved-output', 'folded-rows', 'per-image', 'column-pairs', 'taps'])(
+  'gradient of weights as %s',
+  (formulation) => {
+    it.each(convolutions)('$name', (test) => checkCase({ ...test, formulation }, false));
+  },
+);
+
+describe('gradient of inputs as transposed convolution', () => {
+  it.each(convolutions)('$name', (test) => checkCase({ ...test, formulation: 'transposed' }, false));
+});

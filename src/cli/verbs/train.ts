@@ -4,7 +4,7 @@ import { standardAugmentation, type Augmentation } from '../../data/index.js';
 import { loadModel } from '../../onnx/node.js';
 import { exists, FileExistsError } from '../../platform/node/files.js';
 import { scheduleNames, type OptimizerSpec, type TrainEvent } from '../../train/index.js';
-import { trainToFile } from '../../train/node.js';
+import { fileFormulations, trainToFile } from '../../train/node.js';
 import { architectures, buildArchitecture, findArchitecture } from '../../zoo/index.js';
 import type { Progress } from '../console.js';
 import { percent } from '../../report/index.js';
@@ -28,17 +28,18 @@ const optimizers: Readonly<Record<'sgd' | 'adam' | 'adamw', OptimizerSpec>> = {
 
 export const train = defineVerb({
   name: 'train',
-  summary: 'Train a network on images: one of the zoo from scratch, or an existing ONNX model.',
+  summary: 'Train a network on images or text: one of the zoo from scratch, or an existing ONNX model.',
   args: [],
   flags: [
-    ['--arch <name>', `network to build: ${architectures.map(({ name }) => name).join(', ')}`],
+    ['--arch <name>', `network to build: for images ${architectures.map(({ name }) => name).join(', ')}; for text ${textArchitectures.map(({ name }) => name).join(', ')}`],
     ['--model <file>', 'ONNX classifier to train further'],
     ...dataFlags,
     ['--out <file>', 'where the trained ONNX model goes'],
     ['--epochs <count>', 'passes over the training images (default 10)'],
-    ['--batch <count>', 'images per step (default 128)'],
-    ['--lr <rate>', 'peak learning rate (default 0.1 for sgd, 0.001 for adam and adamw)'],
-    ['--optimizer <name>', 'sgd (Nesterov momentum 0.9), adam or adamw'],
+    ['--batch <count>', 'images (default 128) or windows of text (default 32) per step'],
+    ['--window <count>', 'characters per window of text (default 64)'],
+    ['--lr <rate>', 'peak learning rate (default for images 0.1 with sgd, 0.001 with adam and adamw; for text 0.5 and 0.004)'],
+    ['--optimizer <name>', 'sgd (Nesterov momentum 0.9; default for images), adam (default for text) or adamw'],
     ['--schedule <name>', `learning rate over time: ${scheduleNames.join(', ')}`],
     ['--warm-up <epochs>', 'epochs of linear warm-up'],
     ['--weight-decay <rate>', 'weight decay, biases and normalisation layers spared (default 0.0005)'],
@@ -49,6 +50,10 @@ export const train = defineVerb({
     ['--patience <epochs>', 'stop when the calibration accuracy has not grown for this long'],
     ...preprocessingFlags,
     ...sessionFlags,
+    [
+      '--no-tune',
+      'do not measure which forms of gradients are fastest on this device (measured once, kept in the cache)',
+    ],
     ['--seed <number>', 'seed of weights, order and augmentation (default 0)'],
     ['--force', 'replace an existing output file'],
   ],
@@ -58,8 +63,9 @@ export const train = defineVerb({
     out: z.string({ error: 'is required: say where the trained model goes, such as --out model.onnx' }),
     epochs: option.count().default(10),
     batch: option.count().optional(),
+    window: option.count(2).optional(),
     lr: option.positive().optional(),
-    optimizer: z.enum(['sgd', 'adam', 'adamw']).default('sgd'),
+    optimizer: z.enum(['sgd', 'adam', 'adamw']).optional(),
     schedule: z.enum(scheduleNames).default('one-cycle'),
     warmUp: z.coerce.number('is not a number').min(0).default(0),
     weightDecay: z.coerce.number('is not a number').min(0).optional(),
@@ -68,6 +74,7 @@ export const train = defineVerb({
     ema: z.coerce.number('is not a number').min(0).max(1, 'must be below 1').optional(),
     augment: z.string().optional(),
     patience: option.count().optional(),
+    tune: z.boolean().default(true),
     seed: option.seed(),
     force: option.flag(),
     ...dataOptions,
@@ -76,6 +83,7 @@ export const train = defineVerb({
   }),
   examples: [
     'cuttle train --arch lenet-5 --data mnist --epochs 2 --out digits.onnx',
+    'cuttle train --arch char-lstm --data tinyshakespeare.txt.gz --out writer.onnx',
     'cuttle train --model digits.onnx --data mnist --epochs 1 --lr 0.01 --out digits-tuned.onnx',
   ],
   async run(context) {
@@ -84,9 +92,11 @@ export const train = defineVerb({
       throw new UsageError('give either --arch NAME or --model FILE', 'See: cuttle train --help');
     // Reading images can take minutes: what can be refused before is.
     const { arch } = options;
-    if (arch !== undefined) findArchitecture(arch);
+    const onText = isTextSource(options.data);
+    if (arch !== undefined) onText ? checkTextArchitecture(arch) : checkImageArchitecture(arch);
     if (!options.force && (await exists(options.out))) throw new FileExistsError(options.out);
     const existing = options.model === undefined ? undefined : await loadModel(options.model);
+    if (onText) return await trainOnText(context, { ...textRequest(options), existing });
     const augment = augmentation(options.augment);
     const data = await openImages(context, options, { seed: options.seed });
     const trained = await trainToFile({
@@ -98,7 +108,7 @@ export const train = defineVerb({
       epochs: options.epochs,
       batchSize: options.batch,
       learningRate: options.lr,
-      optimizer: optimizers[options.optimizer],
+      optimizer: optimizers[options.optimizer ?? 'sgd'],
       schedule: options.schedule,
       warmUpEpochs: options.warmUp,
       weightDecay: options.weightDecay,
@@ -109,6 +119,7 @@ export const train = defineVerb({
       earlyStopping: options.patience === undefined ? undefined : { patience: options.patience },
       seed: options.seed,
       session: sessionGiven(options),
+      tune: options.tune ? fileFormulations() : undefined,
       signal,
       onEvent: showTraining(console, 'training'),
     });

@@ -23,7 +23,11 @@ export interface Convolution {
  * give one output size. Refuses where these are symbolic.
  */
 export function convInputGradient(c: VjpContext, conv: Convolution): string {
-  return canFlip(conv) && !prefersTranspose(c, conv) ? flippedConv(c, conv) : transposedConv(c, conv);
+  if (!canFlip(conv)) return transposedConv(c, conv);
+  const preferred = prefersTranspose(c, conv) ? 'transposed' : 'flipped';
+  return c.choose('conv-input', 0, ['flipped', 'transposed'], preferred) === 'flipped'
+    ? flippedConv(c, conv)
+    : transposedConv(c, conv);
 }
 
 const canFlip = ({ window: { kernel, strides, dilations, padBegin, padEnd } }: Convolution): boolean =>
