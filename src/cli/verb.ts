@@ -92,6 +92,17 @@ export const option = {
   seed: () => z.coerce.number('is not a number').int('must be a whole number').default(0),
   flag: () => z.boolean().default(false),
   text: () => z.string(),
+  /** An amount of memory: a number with B, kB, MB, GB, KiB, MiB or GiB. */
+  bytes: () =>
+    z.string().transform((text, context) => {
+      const match = /^(\d+(?:\.\d+)?)\s*([kmg]?)(i?)b$/i.exec(text.trim());
+      if (match === null) {
+        context.addIssue({ code: 'custom', message: `'${text}' is not an amount of memory such as 500MB or 2GiB` });
+        return z.NEVER;
+      }
+      const power = ['', 'k', 'm', 'g'].indexOf(match[2]!.toLowerCase());
+      return Math.round(Number(match[1]) * (match[3] === '' ? 1000 : 1024) ** power);
+    }),
   /** Numbers separated by commas. */
   numbers: () =>
     z.string().transform((text, context) => {

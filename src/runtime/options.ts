@@ -26,6 +26,8 @@ export interface SessionOptions {
   readonly profile?: boolean;
   /** Keeps freed memory for the next run (faster; the default). `false` gives it back after each run. */
   readonly keepMemory?: boolean;
+  /** The model is a training step: it is loaded faster and runs in about half the memory, at the same speed. */
+  readonly training?: boolean;
   /** Outputs that `runResident` leaves where they are computed: in the GPU's memory with `webgpu`. */
   readonly resident?: readonly string[];
 }

@@ -10,6 +10,7 @@ import { loadError, runError, SessionOptionsError, SessionReleasedError, Session
 import { checkFeeds, describeFeeds } from './feeds.js';
 import { loadBackend, type LoadedBackend } from './ort.js';
 import type { Backend, SessionOptions } from './options.js';
+import { TRAINING_SETTINGS } from './training-settings.js';
 import { fromOrt, isCarried, toOrt } from './tensors.js';
 import { whileStarting } from './web-output.js';
 import { processorNodes } from './webgpu-placement.js';
@@ -117,6 +118,7 @@ async function openOn(
         enableProfiling: options.profile ?? false,
         // Everything that goes wrong is thrown as an error too: the log would only repeat it on the user's terminal.
         logSeverityLevel: 4,
+        ...(options.training && backend !== 'webgpu' ? TRAINING_SETTINGS : {}),
         ...extra,
       }),
     );

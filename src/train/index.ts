@@ -4,6 +4,7 @@ export * from './errors.js';
 export * from './execution-profile.js';
 export * from './export.js';
 export * from './losses.js';
+export * from './memory.js';
 export * from './optimizers.js';
 export * from './parameters.js';
 export * from './schedules.js';

@@ -15,7 +15,7 @@ import {
   type Value,
 } from '../ir/index.js';
 import type { ExecutionProfile } from '../ops/index.js';
-import { appendGradients, inferShapes, type ChooseFormulation } from '../passes/index.js';
+import { appendGradients, bindDims, inferShapes, type ChooseFormulation } from '../passes/index.js';
 import { StepSpecError, UntrainableError } from './errors.js';
 import { buildLoss, type LossContext, type LossTerm } from './losses.js';
 import { optimizerOf, type OptimizerSpec } from './optimizers.js';
@@ -50,6 +50,11 @@ export interface StepSpec {
   readonly profile?: ExecutionProfile;
   /** Decides between formulations of the backward pass; the profile's own preferences where omitted. */
   readonly choose?: ChooseFormulation;
+  /**
+   * Sizes of symbolic dims, such as `{ batch: 128 }`: every step then has these sizes, with fewer nodes and less memory. The trained
+   * model keeps its symbols.
+   */
+  readonly dims?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -113,7 +118,8 @@ export function buildStep(model: Model, spec: StepSpec): StepGraph {
         'Convert the model to float32, or freeze this parameter.',
       );
 
-  const forward = buildForward(source, chosen, spec);
+  const sized = spec.dims === undefined ? source : bindDims(source, spec.dims).model;
+  const forward = buildForward(sized, chosen, spec);
   const trained = chosen.filter(({ name }) => forward.gradients.get(name) !== undefined);
   if (trained.length === 0)
     throw new StepSpecError(

@@ -20,6 +20,7 @@ import { classifierOutput, evaluate } from './evaluate.js';
 import { executionProfileFor } from './execution-profile.js';
 import { fit, type EarlyStopping, type EpochRecord, type TrainBatch, type TrainEvent } from './fit.js';
 import type { OptimizerSpec } from './optimizers.js';
+import { fitProcess, type FittedStep } from './memory.js';
 import { parametersOf, type Parameter } from './parameters.js';
 import { scheduleOf, withWarmUp, type ScheduleName } from './schedules.js';
 import { buildStep, type StepSpec } from './step-graph.js';
@@ -62,6 +63,13 @@ export interface TrainModelOptions {
   /** Seed of order, augmentation and dropout; 0 where omitted. */
   readonly seed?: number;
   readonly session?: SessionOptions;
+  /**
+   * Bytes that the process may hold while it trains (in browsers: the step alone). What does not fit is computed twice instead of
+   * being held, with the same losses.
+   */
+  readonly maxMemory?: number;
+  /** Hears how `maxMemory` is met. */
+  readonly onMemory?: (fitted: FittedStep) => void;
   /** Decide formulations of the backward pass by measuring them, and keep the choices here; fixed preferences where omitted. */
   readonly tune?: FormulationStore;
   readonly checkpoints?: CheckpointStore;
@@ -133,6 +141,7 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
     profile: await executionProfileFor(session),
     trains: options.trains,
     clipNorm: options.clipNorm,
+    dims: batchDims(model, batchSize),
   };
   const step =
     options.tune === undefined
@@ -145,7 +154,11 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
       'Give data with the same classes, or build a network for this data.',
     );
 
-  await using trainer = await createTrainer(step, { ...session, seed });
+  const fitted = options.maxMemory === undefined ? undefined : await fitProcess(step, options.maxMemory);
+  if (fitted) options.onMemory?.(fitted);
+  // Evaluation must not take more than the step does.
+  const evaluation = { preprocessing, session, ...(fitted && { batchSize: Math.min(batchSize, 64) }) };
+  await using trainer = await createTrainer(fitted?.step ?? step, { ...session, seed });
   options.onTrainer?.(trainer);
   const result = await fit(trainer, {
     epochs,
@@ -164,7 +177,7 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
     averageDecay: options.averageDecay,
     evaluate:
       data.calibration.size > 0
-        ? (current) => evaluate(current, data.calibration, { preprocessing, session })
+        ? (current) => evaluate(current, data.calibration, evaluation)
         : undefined,
     earlyStopping: options.earlyStopping,
     checkpoints: options.checkpoints,
@@ -176,7 +189,7 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
   const { stopped } = result;
   const trained = await trainer.export(options.averageDecay === undefined ? 'latest' : 'average');
   if (stopped === 'aborted') throw new InterruptedError(result.steps, options.checkpoints !== undefined, trained);
-  const { accuracy, loss } = await evaluate(trained, data.test, { preprocessing, session });
+  const { accuracy, loss } = await evaluate(trained, data.test, evaluation);
   return {
     model: trained,
     accuracy,
@@ -189,6 +202,12 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
     assumed,
     stopped,
   };
+}
+
+/** The batch size, under the name of every input's symbolic first dim. */
+function batchDims(model: Model, batchSize: number): Readonly<Record<string, number>> {
+  const names = requiredInputs(model.graph).map(({ type }) => (type?.kind === 'tensor' ? type.shape?.[0] : undefined));
+  return Object.fromEntries(names.filter((dim) => typeof dim === 'string').map((dim) => [dim, batchSize]));
 }
 
 interface ClassificationBatchOptions {

@@ -76,6 +76,7 @@ export async function createTrainer(step: StepGraph, options: TrainerOptions = {
   const { seed = 0, ...sessionOptions } = options;
   const session = await openSession(encodeModel(step.model), {
     ...sessionOptions,
+    training: true,
     resident: step.state.map(({ output }) => output),
   });
   const optimizer = optimizerOf(step.optimizer);

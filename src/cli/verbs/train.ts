@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { standardAugmentation, type Augmentation } from '../../data/index.js';
 import { loadModel } from '../../onnx/node.js';
+import { memoryUse } from '../../platform/node/cpu.js';
 import { exists, FileExistsError } from '../../platform/node/files.js';
 import { scheduleNames, type OptimizerSpec, type TrainEvent } from '../../train/index.js';
 import { fileFormulations, trainToFile } from '../../train/node.js';
@@ -50,6 +51,7 @@ export const train = defineVerb({
     ['--patience <epochs>', 'stop when the calibration accuracy has not grown for this long'],
     ...preprocessingFlags,
     ...sessionFlags,
+    ['--max-memory <size>', 'most memory that the process may take, such as 500MB: what does not fit is computed twice'],
     [
       '--no-tune',
       'do not measure which forms of gradients are fastest on this device (measured once, kept in the cache)',
@@ -74,6 +76,7 @@ export const train = defineVerb({
     ema: z.coerce.number('is not a number').min(0).max(1, 'must be below 1').optional(),
     augment: z.string().optional(),
     patience: option.count().optional(),
+    maxMemory: option.bytes().optional(),
     tune: z.boolean().default(true),
     seed: option.seed(),
     force: option.flag(),
@@ -99,6 +102,7 @@ export const train = defineVerb({
     if (onText) return await trainOnText(context, { ...textRequest(options), existing });
     const augment = augmentation(options.augment);
     const data = await openImages(context, options, { seed: options.seed });
+    let repeats: { readonly nodes: number; readonly extraTime: number } | undefined;
     const trained = await trainToFile({
       out: options.out,
       force: options.force,
@@ -119,6 +123,12 @@ export const train = defineVerb({
       earlyStopping: options.patience === undefined ? undefined : { patience: options.patience },
       seed: options.seed,
       session: sessionGiven(options),
+      maxMemory: options.maxMemory,
+      onMemory: ({ repeated, extraTime }) => {
+        repeats = { nodes: repeated.length, extraTime };
+        if (repeated.length > 0)
+          console.log(`memory: ${repeated.length} nodes run twice, about ${percent(extraTime)} more time`);
+      },
       tune: options.tune ? fileFormulations() : undefined,
       signal,
       onEvent: showTraining(console, 'training'),
@@ -127,7 +137,18 @@ export const train = defineVerb({
     if (existing !== undefined) reportAssumed(context, trained.assumed);
     const { accuracy, loss, imagesPerSecond, epochs, params } = trained;
     return {
-      json: { accuracy, loss, imagesPerSecond, epochs, params, out: options.out, history: trained.history },
+      json: {
+        accuracy,
+        loss,
+        imagesPerSecond,
+        epochs,
+        params,
+        out: options.out,
+        history: trained.history,
+        ...(repeats && {
+          memory: { maxBytes: options.maxMemory, peakBytes: memoryUse().peakResidentBytes, repeats },
+        }),
+      },
       text: `${options.out}: ${percent(accuracy)} of ${data.test.size} test images right, loss ${loss.toFixed(4)}, after ${epochs} epochs at ${Math.round(imagesPerSecond)} images/s`,
     };
   },
