@@ -1,4 +1,4 @@
-/** @file Gradients against PyTorch's autograd (test/oracles/record-gradients.py), on both back ends. */
+/** @file Gradients against PyTorch's autograd (test/oracles/record-*gradients.py), on both back ends. */
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'vitest';
 import { float, Tensor, type AttributeInput } from '../../src/ir/index.js';
@@ -8,12 +8,13 @@ import { buildCase, compare, gradientsOf, type OpCase } from './harness.js';
 interface Recorded {
   readonly name: string;
   readonly op: string;
+  readonly domain?: string;
   readonly opset: number;
   readonly attributes: Readonly<Record<string, number | string | readonly number[]>>;
   readonly outputs: number;
   readonly tolerance: number;
   readonly inputs: readonly ({
-    readonly dtype: 'float32' | 'int64' | 'bool';
+    readonly dtype: 'float32' | 'int64' | 'int32' | 'int8' | 'bool';
     readonly dims: readonly number[];
     readonly values: readonly number[];
     readonly constant: boolean;
@@ -22,12 +23,13 @@ interface Recorded {
   readonly gradients: readonly (readonly number[] | null)[];
 }
 
-const { cases } = JSON.parse(readFileSync(new URL('../fixtures/gradients.json', import.meta.url), 'utf8')) as {
-  cases: readonly Recorded[];
-};
+const cases = ['gradients', 'operator-gradients'].flatMap((name) => {
+  const file = new URL(`../fixtures/${name}.json`, import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { cases: readonly Recorded[] }).cases;
+});
 
 /** Attributes that ONNX has as floats, whatever JSON makes of 0 and 2. */
-const FLOATS = new Set(['alpha', 'beta', 'bias', 'epsilon', 'momentum', 'lambd']);
+const FLOATS = new Set(['alpha', 'beta', 'bias', 'epsilon', 'momentum', 'lambd', 'spatial_scale', 'cubic_coeff_a']);
 
 function toCase(recorded: Recorded): OpCase {
   const attributes = Object.entries(recorded.attributes).map(([name, value]): [string, AttributeInput] => [
@@ -38,6 +40,7 @@ function toCase(recorded: Recorded): OpCase {
     name: recorded.name,
     op: recorded.op,
     opset: recorded.opset,
+    ...(recorded.domain ? { domain: recorded.domain } : {}),
     outputs: recorded.outputs,
     lossOutputs: [0],
     attributes: Object.fromEntries(attributes),

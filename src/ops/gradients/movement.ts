@@ -60,7 +60,11 @@ const tile = back((c, g) => {
   const repeats = c.constant(c.inputs[1])?.numbers();
   if (repeats?.every((count) => count === 1)) return g;
   const copies = b.int64s(range(rank).map((axis) => axis * 2));
-  if (repeats !== undefined && shape.filter((dim) => typeof dim !== 'number').length <= 1 && !shape.includes(0)) {
+  if (
+    repeats !== undefined &&
+    shape.filter((dim) => typeof dim !== 'number').length <= 1 &&
+    ![...shape, ...repeats].includes(0)
+  ) {
     const parts = shape.flatMap((dim, axis) => [repeats[axis]!, typeof dim === 'number' ? dim : -1]);
     return b.op('ReduceSum', [reshape(c, g, parts), copies], { keepdims: 0 });
   }

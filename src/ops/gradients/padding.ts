@@ -71,8 +71,12 @@ const pad: VjpRule = (c) => {
     axes.reduce((value, axis, i) => {
       const dim = dims[i]!;
       const rows = dim + begin[axis]! + end[axis]!;
+      // Negative pads crop first; what is left is then repeated.
+      const first = Math.max(0, -begin[axis]!);
+      const left = dim - first - Math.max(0, -end[axis]!);
       const weights = new Array<number>(rows * dim).fill(0);
-      for (let row = 0; row < rows; row++) weights[row * dim + sourceOf(mode, row - begin[axis]!, dim)] = 1;
+      for (let row = 0; row < rows; row++)
+        weights[row * dim + first + sourceOf(mode, row - Math.max(0, begin[axis]!), left)] = 1;
       return alongAxis(c, value, shape.length, axis, { rows, columns: dim, weights });
     }, g),
   ];

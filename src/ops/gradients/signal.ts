@@ -44,6 +44,7 @@ const dft = back((c, g) => {
       : (c.constant(lengthInput)?.numbers()[0] ?? c.refuse('its length is computed at run time'));
   const half = Math.floor(length / 2) + 1;
   if (inverse && oneSided) {
+    if (size! > half) c.refuse(`it has more bins than the ${half} of a one-sided signal of its length`);
     // Each bin but the first (and the last of an even length) stands for its mirror image as well.
     const shares = range(half).map((k) => (k === 0 || 2 * k === length ? 1 : 2) / length);
     const dims = [half, ...range(rank - 1 - axis).map(() => 1)];
