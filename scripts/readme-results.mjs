@@ -80,34 +80,56 @@ const renderers = {
     );
   },
 
-  /** What the nested If nodes of a baked file cost, first decile. */
+  /** What the nested If nodes of a baked file cost. */
   'baked-overhead'(read) {
     const titles = Object.fromEntries(networks);
-    const body = (read('baked-overhead')?.results ?? []).map(({ network, exits, blockEnds, decile }) => [
+    const body = (read('baked-overhead')?.results ?? []).map(({ network, exits, blockEnds, inALoop, alternating }) => [
       titles[network] ?? network,
       String(exits.length),
       blockEnds ? 'block ends' : 'anywhere',
-      ...[decile.toTheEnd, decile.leavingAtTheFirst].map(
+      ...[inALoop.toTheEnd, inALoop.leavingAtTheFirst, alternating.toTheEnd].map(
         ({ percent: more, microseconds }) => `${number(more, 1)} % (${number(microseconds, 1)} µs)`,
       ),
     ]);
-    const head = ['network', 'exits', 'placed', 'run to the end, more', 'leaving at the first, more'];
-    return rows(head, body.length > 0 ? body : [Array(5).fill(NONE)]);
+    const head = [
+      'network',
+      'exits',
+      'placed',
+      'run to the end, more',
+      'leaving at the first, more',
+      'to the end, in turn with other networks',
+    ];
+    return rows(head, body.length > 0 ? body : [Array(6).fill(NONE)]);
   },
 
   'train-step'(read) {
-    const { results = {}, ratios = [] } = read('train-step') ?? {};
-    const titles = { native: 'Cuttle, native', pytorch: 'PyTorch', wasm: 'Cuttle, WASM', tfjs: 'TensorFlow.js, CPU' };
-    const body = Object.entries(titles).map(([key, title]) => [
-      title,
-      String(results[key]?.batch ?? NONE),
-      number(results[key]?.imagesPerSecond, 1),
-    ]);
-    const notes = ratios.map(({ name, ratio, bar, met }) => {
-      const shown = number(ratio, ratio < 10 ? 2 : 0);
-      return `- ${name}: ${shown} (bar ${bar}: ${met ? 'met' : 'missed'})`;
+    const { networks: measured = {} } = read('train-step') ?? {};
+    const body = Object.entries(measured).map(([network, { results, ratios, peakMemoryNativeOverPytorch }]) => {
+      const { ratio, bar, met } = ratios.find(({ name }) => name === 'native / PyTorch') ?? {};
+      return [
+        network,
+        String(results.native?.batch ?? NONE),
+        ...['native', 'wasm', 'pytorch'].map((key) => number(results[key]?.imagesPerSecond, 1)),
+        ratio === undefined ? NONE : `${number(ratio)} (bar ${bar}: ${met ? 'met' : 'missed'})`,
+        number(peakMemoryNativeOverPytorch),
+      ];
     });
-    return [rows(['', 'batch', 'images/s'], body), ...(notes.length > 0 ? ['', ...notes] : [])].join('\n');
+    const peer = measured['resnet-20']?.ratios.find(({ name }) => name === 'native / TensorFlow.js');
+    const head = [
+      'network',
+      'batch',
+      'Cuttle',
+      'Cuttle, WASM',
+      'PyTorch',
+      'Cuttle / PyTorch',
+      'peak memory, Cuttle / PyTorch',
+    ];
+    return [
+      rows(head, body.length > 0 ? body : [Array(head.length).fill(NONE)]),
+      ...(peer === undefined
+        ? []
+        : ['', `ResNet-20 against TensorFlow.js on its CPU backend: ${number(peer.ratio, 0)} times as fast.`]),
+    ].join('\n');
   },
 
   'train-accuracy'(read) {

@@ -1,38 +1,40 @@
-/** @file One process of bench/train-step: training steps of ResNet-20 with Cuttle. Prints times as JSON. */
+/** @file One process of bench/train-step: training steps with Cuttle. Prints times as JSON. */
 import { parseArgs } from 'node:util';
-import { Tensor } from '../../dist/ir/index.js';
-import { createRandom } from '../../dist/platform/index.js';
 import { describeDevice } from '../../dist/runtime/index.js';
-import { buildStep, createTrainer } from '../../dist/train/index.js';
-import { buildArchitecture } from '../../dist/zoo/index.js';
+import { buildStep, buildTunedStep, createTrainer } from '../../dist/train/index.js';
+import { fileFormulations } from '../../dist/train/node.js';
+import { networks, seededRandom } from './networks.mjs';
 
 const { values } = parseArgs({
   options: {
+    network: { type: 'string', default: 'resnet-20' },
     backend: { type: 'string', default: 'native' },
     threads: { type: 'string', default: '2' },
-    batch: { type: 'string', default: '128' },
+    batch: { type: 'string' },
     steps: { type: 'string', default: '12' },
     warmup: { type: 'string', default: '3' },
+    tune: { type: 'boolean', default: false },
   },
 });
-const [threads, batch, steps, warmup] = [values.threads, values.batch, values.steps, values.warmup].map(Number);
+const network = networks[values.network];
+const [threads, steps, warmup] = [values.threads, values.steps, values.warmup].map(Number);
+const batch = Number(values.batch ?? network.batch);
 const { backend } = values;
 
-const model = buildArchitecture('resnet-20', { classes: 10, input: [3, 32, 32], seed: 1 });
-const step = buildStep(model, {
+const spec = {
   losses: [{ kind: 'cross-entropy', name: 'classification', logits: 'logits' }],
-  optimizer: { kind: 'sgd', momentum: 0.9, nesterov: true },
-  weightDecay: 5e-4,
+  optimizer: network.optimizer,
+  weightDecay: network.weightDecay,
   profile: backend === 'wasm' ? 'wasm' : 'cpu',
-});
-const trainer = await createTrainer(step, { backend, threads });
-const random = createRandom(1);
-const pixels = Float32Array.from({ length: batch * 3 * 32 * 32 }, () => random.normal());
-const classes = BigInt64Array.from({ length: batch }, () => BigInt(random.int(10)));
-const feeds = {
-  input: Tensor.of('float32', [batch, 3, 32, 32], pixels),
-  labels: Tensor.of('int64', [batch], classes),
 };
+const session = { backend, threads };
+const step = values.tune
+  ? await buildTunedStep(network.model(), spec, { session, batch, store: fileFormulations() })
+  : buildStep(network.model(), spec);
+const opened = performance.now();
+const trainer = await createTrainer(step, session);
+const sessionMs = performance.now() - opened;
+const feeds = network.feeds(seededRandom(), batch);
 const times = [];
 const losses = [];
 for (let i = 0; i < warmup + steps; i++) {
@@ -42,5 +44,7 @@ for (let i = 0; i < warmup + steps; i++) {
   losses.push(loss);
 }
 await trainer.release();
-const { runtime } = await describeDevice({ backend, threads });
-console.log(JSON.stringify({ version: runtime, batch, threads, times, losses }));
+const { runtime } = await describeDevice(session);
+const peakMegabytes = process.resourceUsage().maxRSS / 1024;
+const nodes = step.model.graph.nodes.length;
+console.log(JSON.stringify({ version: runtime, batch, threads, nodes, sessionMs, peakMegabytes, times, losses }));

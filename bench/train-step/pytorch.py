@@ -1,18 +1,16 @@
-"""One process of bench/train-step: training steps of ResNet-20 with PyTorch (channels_last). Prints times as JSON."""
+"""One process of bench/train-step: training steps with PyTorch (images channels_last). Prints times as JSON."""
 
 import argparse
 import json
-import pathlib
-import sys
+import resource
 import time
 
 import torch
+from networks import NETWORKS
 from torch.nn import functional as F
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "train-accuracy"))
-from pytorch import ResNet20  # noqa: E402
-
 parser = argparse.ArgumentParser()
+parser.add_argument("--network", default="resnet-20", choices=NETWORKS)
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--batch", type=int, default=128)
 parser.add_argument("--steps", type=int, default=12)
@@ -21,10 +19,12 @@ args = parser.parse_args()
 
 torch.set_num_threads(args.threads)
 torch.manual_seed(1)
-model = ResNet20().to(memory_format=torch.channels_last)
-optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
-x = torch.randn(args.batch, 3, 32, 32).to(memory_format=torch.channels_last)
-y = torch.randint(0, 10, (args.batch,))
+build, make_batch, make_optimizer = NETWORKS[args.network]
+model = build()
+if any(parameter.dim() == 4 for parameter in model.parameters()):
+    model = model.to(memory_format=torch.channels_last)
+optimizer = make_optimizer(model.parameters())
+x, y = make_batch(args.batch)
 times, losses = [], []
 for i in range(args.warmup + args.steps):
     start = time.perf_counter()
@@ -41,6 +41,7 @@ print(
             "version": f"PyTorch {torch.__version__}",
             "batch": args.batch,
             "threads": args.threads,
+            "peakMegabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "times": times,
             "losses": losses,
         }
