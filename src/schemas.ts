@@ -1,5 +1,5 @@
 /** @file The JSON schemas of everything that Cuttle writes for others to read; `docs/schemas` holds them as files. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { preprocessingSchema } from './data/index.js';
 import { bakedInfoSchema, designSchema, exitsInfoSchema } from './exits/index.js';
 import { profileSchema } from './runtime/index.js';

@@ -1,5 +1,5 @@
 /** @file Decoded images kept on disk, so that opening the same data again takes a fraction of a second. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import {
   fileInfo,
   joinPath,
@@ -20,7 +20,7 @@ export const MAX_CACHE_BYTES = 4 * 2 ** 30;
 /** Raised whenever decoding or the file layout changes. */
 const VERSION = 1;
 
-const count = z.number().int().min(0);
+const count = z.int().check(z.gte(0));
 const partSchema = z.object({
   part: z.enum(['train', 'val', 'test', 'all']),
   name: z.string(),

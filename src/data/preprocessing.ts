@@ -1,6 +1,7 @@
 /** @file How pixels become a model's input: size, channel order, mean and std; stored in the model's metadata. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { formatType, requiredInputs, type Model } from '../ir/index.js';
+import { inEnglish } from '../platform/index.js';
 import { DataError } from './errors.js';
 
 /** Channel order of a model's input. */
@@ -42,7 +43,7 @@ export function channelsOf(order: ChannelOrder): 1 | 3 {
   return channelCount[order];
 }
 
-const positiveSize = z.number().int().min(1).max(65_536);
+const positiveSize = z.int().check(z.gte(1), z.lte(65_536));
 /** Schema of the metadata entry `cuttle.preprocessing`, version 1. */
 export const preprocessingSchema = z
   .object({
@@ -51,13 +52,13 @@ export const preprocessingSchema = z
     width: positiveSize,
     channels: z.enum(['rgb', 'bgr', 'gray']),
     mean: z.array(z.number()),
-    std: z.array(z.number().positive()),
+    std: z.array(z.number().check(z.positive())),
   })
-  .refine(
-    ({ channels, mean, std }) => mean.length === channelCount[channels] && std.length === channelCount[channels],
-    {
-      message: 'mean and std need one number per channel',
-    },
+  .check(
+    z.refine(
+      ({ channels, mean, std }) => mean.length === channelCount[channels] && std.length === channelCount[channels],
+      'mean and std need one number per channel',
+    ),
   );
 
 /** The Preprocessing stored in a model, or `undefined` where it has none. Throws DataError where the entry is broken. */
@@ -70,7 +71,7 @@ export function readPreprocessing(model: Pick<Model, 'metadata'>): Preprocessing
   } catch (cause) {
     throw new DataError('preprocessing', `the model's metadata entry '${PREPROCESSING_KEY}' is not JSON`, { cause });
   }
-  const parsed = preprocessingSchema.safeParse(value);
+  const parsed = preprocessingSchema.safeParse(value, inEnglish);
   if (!parsed.success)
     throw new DataError(
       'preprocessing',

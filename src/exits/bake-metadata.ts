@@ -1,37 +1,38 @@
 /** @file The `cuttle.baked` metadata of a baked model: which design it is, and what its outputs mean. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { CuttleError, type Model } from '../ir/index.js';
+import { inEnglish } from '../platform/index.js';
 import { policyKinds } from './policies/index.js';
 import type { PolicyKind } from './policies/policy.js';
 
 /** Key among the model's `metadata_props`. */
 export const BAKED_KEY = 'cuttle.baked';
 
-const name = z.string().min(1);
-const count = z.number().int().nonnegative();
+const name = z.string().check(z.minLength(1));
+const count = z.int().check(z.nonnegative());
 // Infinity ("never leaves") is a threshold, but no JSON number.
-const threshold = z.union([z.number(), z.enum(['Infinity', '-Infinity']).transform(Number)]);
+const threshold = z.union([z.number(), z.pipe(z.enum(['Infinity', '-Infinity']), z.transform(Number))]);
 
 export const bakedInfoSchema = z.object({
   version: z.literal(1),
   input: name,
-  classes: z.number().int().min(2),
+  classes: z.int().check(z.gte(2)),
   /** Names of the outputs. */
   outputs: z.object({ logits: name, exit: name, label: name }),
   /** Instantiated exits in order, by their number in the progressive model, and the value that each hangs on (`final`: the network's own classifier). */
-  exits: z.array(z.object({ exit: count, at: name })).min(1),
+  exits: z.array(z.object({ exit: count, at: name })).check(z.minLength(1)),
   policy: z.object({
     kind: z.enum(policyKinds as [PolicyKind, ...PolicyKind[]]),
     thresholds: z.union([threshold, z.array(threshold)]),
-    temperatures: z.array(z.number().positive()).optional(),
-    gates: z
-      .array(
+    temperatures: z.optional(z.array(z.number().check(z.positive()))),
+    gates: z.optional(
+      z.array(
         z.object({
           weights: z.object({ top1: z.number(), margin: z.number(), entropy: z.number() }),
           classes: z.array(z.number()),
         }),
-      )
-      .optional(),
+      ),
+    ),
   }),
   fallback: z.enum(['most-confident', 'last']),
 });
@@ -65,7 +66,7 @@ export function readBaked(model: Model): BakedInfo | undefined {
   } catch (cause) {
     throw new InvalidBakedError('it is not JSON', cause);
   }
-  const parsed = bakedInfoSchema.safeParse(json);
+  const parsed = bakedInfoSchema.safeParse(json, inEnglish);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new InvalidBakedError(`${issue!.path.join('.')}: ${issue!.message}`, parsed.error);

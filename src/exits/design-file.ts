@@ -1,5 +1,6 @@
 /** @file The design artefact (JSON, versioned): a design, the device and budget it was made for, what was predicted and what was measured. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
+import { inEnglish } from '../platform/index.js';
 import { checkDesign, InvalidDesignError, type DesignChoice } from './design.js';
 import type { EvaluatedDesign } from './evaluate.js';
 import { policyKinds } from './policies/index.js';
@@ -9,10 +10,10 @@ import type { PolicyKind } from './policies/policy.js';
 export const DESIGN_FORMAT = 'cuttle.design';
 export const DESIGN_VERSION = 1;
 
-const count = z.int().min(0);
-const share = z.number().min(0).max(1);
-const cost = z.number().min(0);
-const positive = z.number().positive();
+const count = z.int().check(z.gte(0));
+const share = z.number().check(z.gte(0), z.lte(1));
+const cost = z.number().check(z.gte(0));
+const positive = z.number().check(z.positive());
 
 const gate = z.strictObject({
   weights: z.strictObject({ top1: z.number(), margin: z.number(), entropy: z.number() }),
@@ -24,12 +25,12 @@ const exitEntry = z.strictObject({
   /** Candidate index in the progressive model; the number of candidates for the final exit. */
   exit: count,
   /** Name of the value that the exit hangs on. */
-  at: z.string().optional(),
+  at: z.optional(z.string()),
   /** Absent where the exit decides nothing: the last one. */
-  threshold: z.number().optional(),
+  threshold: z.optional(z.number()),
   temperature: positive,
   /** Trained gate, where the learned policy decides. */
-  gate: gate.optional(),
+  gate: z.optional(gate),
 });
 
 const outcome = z.strictObject({
@@ -38,7 +39,7 @@ const outcome = z.strictObject({
   /** Share of the samples that stop at each of `exits`, in their order. */
   exitRates: z.array(share),
   samples: count,
-  memoryBytes: cost.optional(),
+  memoryBytes: z.optional(cost),
 });
 
 const budget = z.strictObject({
@@ -46,8 +47,8 @@ const budget = z.strictObject({
   /** In the unit of the latencies. */
   limit: cost,
   /** As the user wrote it, such as `50%` or `4ms`. */
-  asked: z.string().optional(),
-  memoryBytes: cost.optional(),
+  asked: z.optional(z.string()),
+  memoryBytes: z.optional(cost),
 });
 
 /** Schema of a design file, version 1. */
@@ -55,26 +56,28 @@ export const designSchema = z.strictObject({
   format: z.literal(DESIGN_FORMAT),
   version: z.literal(DESIGN_VERSION),
   /** All instantiated exits in order, the final one included unless the design is truncated. */
-  exits: z.array(exitEntry).min(1),
+  exits: z.array(exitEntry).check(z.minLength(1)),
   truncated: z.boolean(),
   policy: z.strictObject({
     kind: z.enum(policyKinds as [PolicyKind, ...PolicyKind[]]),
     /** Whether one threshold serves all exits. */
     shared: z.boolean(),
     /** The shared threshold, kept even where no exit decides. */
-    threshold: z.number().optional(),
+    threshold: z.optional(z.number()),
   }),
   fallback: z.enum(['most-confident', 'last']),
   /** The network it belongs to. */
-  model: z.strictObject({ name: z.string().optional(), sha256: z.string().optional(), candidates: count }),
-  device: z.record(z.string(), z.unknown()).optional(),
-  budget: budget.optional(),
+  model: z.strictObject({ name: z.optional(z.string()), sha256: z.optional(z.string()), candidates: count }),
+  device: z.optional(z.record(z.string(), z.unknown())),
+  budget: z.optional(budget),
   /** On the calibration set, by look-up. */
   predicted: outcome,
   /** On held-out samples, by running the network on the device. */
-  measured: outcome.partial().optional(),
-  calibration: z.strictObject({ samples: count, ece: z.array(share).optional() }),
-  search: z.strictObject({ method: z.string(), seeds: z.array(z.number()), evaluations: count.optional() }).optional(),
+  measured: z.optional(z.partial(outcome)),
+  calibration: z.strictObject({ samples: count, ece: z.optional(z.array(share)) }),
+  search: z.optional(
+    z.strictObject({ method: z.string(), seeds: z.array(z.number()), evaluations: z.optional(count) }),
+  ),
 });
 
 export type DesignFile = z.infer<typeof designSchema>;
@@ -87,11 +90,6 @@ export interface DesignContext extends Pick<DesignFile, 'device' | 'budget' | 'm
   readonly ece?: readonly number[];
   /** Names of the values that the instantiated exits hang on. */
   readonly positions?: readonly string[];
-}
-
-/** The JSON schema of design files, for other tools. */
-export function designJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(designSchema);
 }
 
 /** Writes a choice and its circumstances as a design file. Throws InvalidDesignError where they do not fit each other. */
@@ -141,7 +139,7 @@ export function designFile(choice: DesignChoice, context: DesignContext): Design
 
 /** Checks parsed JSON against the schema and its inner consistency. Throws InvalidDesignError. */
 export function parseDesign(json: unknown): DesignFile {
-  const parsed = designSchema.safeParse(json);
+  const parsed = designSchema.safeParse(json, inEnglish);
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]!;
     const where = path.length === 0 ? '' : ` at '${path.join('.')}'`;

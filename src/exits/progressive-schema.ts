@@ -1,5 +1,5 @@
 /** @file The `cuttle.exits` metadata of a progressive model: where each exit hangs, its output, its cost, its calibration. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** Key among the model's `metadata_props`. */
 export const EXITS_KEY = 'cuttle.exits';
@@ -7,9 +7,9 @@ export const EXITS_KEY = 'cuttle.exits';
 /** Name under which the network's own classifier appears among exits. */
 export const FINAL_EXIT = 'final';
 
-const count = z.number().int().nonnegative();
-const temperature = z.number().positive().finite();
-const name = z.string().min(1);
+const count = z.int().check(z.nonnegative());
+const temperature = z.number().check(z.positive());
+const name = z.string().check(z.minLength(1));
 
 export const exitInfoSchema = z.object({
   /** Graph output with the exit's logits, [batch, classes]. */
@@ -27,7 +27,7 @@ export const exitInfoSchema = z.object({
   /** Backbone MACs up to the value, for one sample. */
   macs: count,
   /** These MACs as a share of the whole backbone's. */
-  position: z.number().min(0).max(1),
+  position: z.number().check(z.gte(0), z.lte(1)),
   head: z.object({ kind: name, width: count, macs: count, params: count }),
   /** Softmax temperature found by calibration; 1 before. */
   temperature,
@@ -40,7 +40,7 @@ export const exitsInfoSchema = z.object({
   inputShape: z.array(count),
   /** Symbol of the batch axis. */
   batch: name,
-  classes: z.number().int().min(2),
+  classes: z.int().check(z.gte(2)),
   /** MACs of the backbone to its end, for one sample. */
   macs: count,
   /** In execution order. */

@@ -1,5 +1,6 @@
 /** @file The progressive model: backbone and all exits in one ONNX file, with metadata that says where each exit hangs. */
 import { CuttleError, type Model } from '../ir/index.js';
+import { inEnglish } from '../platform/index.js';
 import { Dataflow } from './dataflow.js';
 import { EXITS_KEY, exitsInfoSchema, type ExitsInfo } from './progressive-schema.js';
 
@@ -37,7 +38,7 @@ export function readProgressive(model: Model): Progressive {
   } catch (cause) {
     throw new NotProgressiveError('its cuttle.exits entry is not JSON', cause);
   }
-  const parsed = exitsInfoSchema.safeParse(json);
+  const parsed = exitsInfoSchema.safeParse(json, inEnglish);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw new NotProgressiveError(`cuttle.exits: ${issue!.path.join('.')}: ${issue!.message}`, parsed.error);

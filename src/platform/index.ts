@@ -3,4 +3,5 @@ export * from './clock.js';
 export * from './host-description.js';
 export * from './host.js';
 export * from './random.js';
+export * from './schema-messages.js';
 export * from './turn.js';

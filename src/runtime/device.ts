@@ -1,5 +1,5 @@
 /** @file What a measurement was made on: machine, threads, ONNX Runtime. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { describeHost } from '../platform/index.js';
 import { chooseBackend } from './choose-backend.js';
 import { loadBackend } from './ort.js';
@@ -10,19 +10,19 @@ export const deviceSchema = z.object({
   /** The processor's own name, or 'unknown'. */
   cpu: z.string(),
   arch: z.string(),
-  physicalCores: z.int().positive(),
-  logicalCores: z.int().positive(),
+  physicalCores: z.int().check(z.positive()),
+  logicalCores: z.int().check(z.positive()),
   /** Instruction sets that inference kernels choose their code path by. */
   cpuFeatures: z.array(z.string()),
-  memoryBytes: z.int().positive().optional(),
+  memoryBytes: z.optional(z.int().check(z.positive())),
   os: z.string(),
   /** `node 20.20.2`, or the browser's user agent. */
   platform: z.string(),
   /** Threads that one operator uses. */
-  threads: z.int().positive(),
+  threads: z.int().check(z.positive()),
   executionProvider: z.string(),
   /** Vendor and architecture of the GPU, where it computes. */
-  gpu: z.string().optional(),
+  gpu: z.optional(z.string()),
   /** `onnxruntime-node 1.30.0` or `onnxruntime-web 1.30.0`. */
   runtime: z.string(),
 });

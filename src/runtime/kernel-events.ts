@@ -1,5 +1,5 @@
 /** @file Reads ONNX Runtime's profiler output (Chrome trace events) into kernel times per run. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { CuttleError } from '../ir/index.js';
 import { middleMean } from './latency.js';
 
@@ -31,7 +31,7 @@ const eventSchema = z.object({
   name: z.string(),
   ts: z.number(),
   dur: z.number(),
-  args: z.object({ op_name: z.string().optional(), node_index: z.string().optional() }).optional(),
+  args: z.optional(z.object({ op_name: z.optional(z.string()), node_index: z.optional(z.string()) })),
 });
 
 type Event = z.infer<typeof eventSchema>;

@@ -1,16 +1,16 @@
 /** @file Wall-clock times: warm-up, percentiles, and interleaved comparison for machines that are not quiet. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { now } from '../platform/index.js';
 
 /** JSON schema of a latency summary, in milliseconds. */
 export const latencySchema = z.object({
-  p50: z.number().nonnegative(),
-  p90: z.number().nonnegative(),
-  p99: z.number().nonnegative(),
-  mean: z.number().nonnegative(),
-  min: z.number().nonnegative(),
-  std: z.number().nonnegative(),
-  runs: z.int().positive(),
+  p50: z.number().check(z.nonnegative()),
+  p90: z.number().check(z.nonnegative()),
+  p99: z.number().check(z.nonnegative()),
+  mean: z.number().check(z.nonnegative()),
+  min: z.number().check(z.nonnegative()),
+  std: z.number().check(z.nonnegative()),
+  runs: z.int().check(z.positive()),
 });
 
 /** Milliseconds per call. */

@@ -1,6 +1,7 @@
 /** @file The profile artefact: what each layer costs on one device, as versioned JSON. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { CuttleError } from '../ir/index.js';
+import { inEnglish } from '../platform/index.js';
 import { deviceSchema } from './device.js';
 import { latencySchema } from './latency.js';
 
@@ -11,11 +12,11 @@ const layerSchema = z.object({
   name: z.string(),
   op: z.string(),
   /** Kernel time, ms per run, conversions that it needs included. */
-  ms: z.number().nonnegative(),
+  ms: z.number().check(z.nonnegative()),
   /** Part of the sum over all layers, 0 to 1. */
-  share: z.number().min(0).max(1),
+  share: z.number().check(z.gte(0), z.lte(1)),
   /** Every node fused into these kernels, `name` included; absent where the layer is that node alone. */
-  members: z.array(z.string()).optional(),
+  members: z.optional(z.array(z.string())),
 });
 
 /** JSON schema of a profile. Fields may be added within a version; none is renamed. */
@@ -24,22 +25,22 @@ export const profileSchema = z.object({
   version: z.literal(PROFILE_VERSION),
   device: deviceSchema,
   /** The sizes that the inputs had. */
-  inputs: z.record(z.string(), z.array(z.int().nonnegative())),
+  inputs: z.record(z.string(), z.array(z.int().check(z.nonnegative()))),
   optimization: z.enum(['disabled', 'basic', 'extended', 'all']),
   /** End to end, measured without the profiler, in the same process. */
   latencyMs: latencySchema,
   /** Sum of all kernel times, `otherMs` included. */
-  kernelMs: z.number().nonnegative(),
+  kernelMs: z.number().check(z.nonnegative()),
   /** A whole run while the profiler watched; what it exceeds `kernelMs` by is dispatch and the profiler itself. */
-  profiledMs: z.number().nonnegative(),
+  profiledMs: z.number().check(z.nonnegative()),
   /** latencyMs.p50 / kernelMs: multiply a layer's ms by it to get its part of the latency that a caller sees. */
-  scale: z.number().positive(),
+  scale: z.number().check(z.positive()),
   /** In the order in which they ran. */
   layers: z.array(layerSchema),
   /** Kernel time that belongs to no node of the graph. */
-  otherMs: z.number().nonnegative(),
+  otherMs: z.number().check(z.nonnegative()),
   /** Process memory after the runs and the most it ever was, bytes; absent where the host does not tell. */
-  memory: z.object({ residentBytes: z.int(), peakResidentBytes: z.int() }).optional(),
+  memory: z.optional(z.object({ residentBytes: z.int(), peakResidentBytes: z.int() })),
 });
 
 export type Profile = z.infer<typeof profileSchema>;
@@ -67,7 +68,7 @@ export function parseProfile(json: unknown): Profile {
   const version = typeof value === 'object' && value !== null && 'version' in value ? value.version : undefined;
   if (typeof version === 'number' && version > PROFILE_VERSION)
     throw new ProfileFormatError(`the profile has version ${version}; this Cuttle reads up to ${PROFILE_VERSION}`);
-  const parsed = profileSchema.safeParse(value);
+  const parsed = profileSchema.safeParse(value, inEnglish);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     throw new ProfileFormatError(`the profile is broken at '${issue.path.join('.')}': ${issue.message}`, {

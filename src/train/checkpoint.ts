@@ -1,5 +1,5 @@
 /** @file The checkpoint file: one versioned, checksummed block of bytes with a JSON header and raw tensors. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { dataTypes, Tensor, type DataType } from '../ir/index.js';
 import { CheckpointError } from './errors.js';
 
@@ -27,18 +27,18 @@ const ALIGNMENT = 16;
 const MAX_HEADER = 64 * 1024 * 1024;
 
 const headerSchema = z.object({
-  iteration: z.number().int().nonnegative(),
-  epoch: z.number().int().nonnegative(),
-  stepInEpoch: z.number().int().nonnegative(),
+  iteration: z.int().check(z.nonnegative()),
+  epoch: z.int().check(z.nonnegative()),
+  stepInEpoch: z.int().check(z.nonnegative()),
   fingerprint: z.string(),
   extra: z.unknown(),
   tensors: z.array(
     z.object({
       name: z.string(),
-      dtype: z.string().refine((name) => name in dataTypes && name !== 'string'),
-      dims: z.array(z.number().int().nonnegative()),
-      offset: z.number().int().nonnegative(),
-      length: z.number().int().nonnegative(),
+      dtype: z.string().check(z.refine((name) => name in dataTypes && name !== 'string')),
+      dims: z.array(z.int().check(z.nonnegative())),
+      offset: z.int().check(z.nonnegative()),
+      length: z.int().check(z.nonnegative()),
     }),
   ),
 });

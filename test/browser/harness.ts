@@ -106,8 +106,14 @@ export async function bundleEntry(
   const folder = consumerFolder();
   const entry = join(folder, 'entry.js');
   writeFileSync(entry, source);
-  const options = { input: entry, preserveEntrySignatures: 'strict', external: [...external] } as const;
-  const result = await build(baseConfig(folder, { build: { write: false, rolldownOptions: options } }));
+  const result = await build(
+    baseConfig(folder, {
+      build: {
+        write: false,
+        rolldownOptions: { input: entry, preserveEntrySignatures: 'strict', external: [...external] },
+      },
+    }),
+  );
   const outputs = (Array.isArray(result) ? result : [result]) as readonly Rollup.RollupOutput[];
   return outputs.flatMap(({ output }) => output.filter((part) => part.type === 'chunk'));
 }

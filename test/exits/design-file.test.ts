@@ -1,7 +1,8 @@
 /** @file The design artefact: round trip, schema, refusals. And the survey's four cost formulas. */
 import { describe, expect, it } from 'vitest';
 import { checkCosts, InvalidCostsError } from '../../src/exits/costs.js';
-import { designChoice, designFile, designJsonSchema, parseDesign } from '../../src/exits/design-file.js';
+import { designChoice, designFile, parseDesign } from '../../src/exits/design-file.js';
+import { artefactSchemas } from '../../src/schemas.js';
 import { InvalidDesignError, type DesignChoice } from '../../src/exits/design.js';
 import { evaluateDesign } from '../../src/exits/evaluate.js';
 import { anytimeCost, budgetedCost, exitForBudget, finalOnlyCost, inputDependentCost } from '../../src/exits/modes.js';
@@ -42,7 +43,7 @@ describe('a design file', () => {
   });
 
   it('has a JSON schema', () => {
-    const schema = designJsonSchema();
+    const schema = artefactSchemas().design;
     expect(schema.type).toBe('object');
     expect(schema.required).toEqual(expect.arrayContaining(['format', 'version', 'exits', 'policy', 'predicted']));
   });
