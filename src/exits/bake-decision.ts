@@ -15,6 +15,8 @@ export interface ExitState {
 export interface Decision extends ExitState {
   /** True where the sample leaves: bool, one element. */
   readonly leave: string;
+  /** Largest softmax probability, float32 [1, 1]; only where the decision rests on it and float32 resolves it. */
+  readonly top1: string | undefined;
 }
 
 /** Evidence that is a number of the softmax alone. */
@@ -57,6 +59,7 @@ export function emitDecision(
   return {
     prediction: undefined,
     streak: undefined,
+    top1: policy.evidence === 'top1' && precision === 'float32' ? evidence : undefined,
     leave: compareReal(b, policy, evidence, threshold, precision, name),
   };
 }
@@ -173,12 +176,14 @@ function emitStreak(
   const op = policy.leaves === 'at-least' ? 'GreaterOrEqual' : 'Less';
   if (before?.prediction === undefined) {
     const zero = b.constant(Tensor.of('float32', [1], [0]), `${name}/no_streak`);
-    return { prediction, streak: undefined, leave: b.op(op, [zero, limit()], {}, { name: `${name}/leave` }) };
+    const leave = b.op(op, [zero, limit()], {}, { name: `${name}/leave` });
+    return { prediction, streak: undefined, top1: undefined, leave };
   }
   const agrees = b.op('Equal', [prediction, before.prediction], {}, { name: `${name}/agrees` });
   const count = (value: number): string => b.constant(Tensor.of('float32', [1], [value]));
   const longer =
     before.streak === undefined ? count(1) : b.op('Add', [before.streak, count(1)], {}, { name: `${name}/longer` });
   const streak = b.op('Where', [agrees, longer, count(0)], {}, { name: `${name}/streak` });
-  return { prediction, streak, leave: b.op(op, [streak, limit()], {}, { name: `${name}/leave` }) };
+  const leave = b.op(op, [streak, limit()], {}, { name: `${name}/leave` });
+  return { prediction, streak, top1: undefined, leave };
 }

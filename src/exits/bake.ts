@@ -23,7 +23,7 @@ import {
   emitScaled,
   emitTop1,
   fallbackPrecision,
-  type ExitState,
+  type Decision,
 } from './bake-decision.js';
 import { BAKED_KEY, writeBaked } from './bake-metadata.js';
 import { checkDesign, type DesignChoice } from './design.js';
@@ -146,13 +146,13 @@ class Baker {
   }
 
   /** Appends stage `position` and all that follows it to a graph under construction. */
-  #stage(b: GraphBuilder, position: number, earlier: readonly string[], before: ExitState | undefined): Answer {
+  #stage(b: GraphBuilder, position: number, earlier: readonly string[], before: Decision | undefined): Answer {
     const { exits } = this.#cut;
     this.#place(b, position);
     const computed = logitsOf(this.#progressive, exits[position]!);
     const own = this.#renamed.get(computed) ?? computed;
     const logits = [...earlier, own];
-    if (position === exits.length - 1) return this.#last(b, logits);
+    if (position === exits.length - 1) return this.#last(b, logits, before?.top1);
     const decision = emitDecision(b, this.#design.policy, position, own, before);
 
     const leaving = b.nested();
@@ -168,16 +168,24 @@ class Baker {
     return { logits: answered!, exit: exit! };
   }
 
-  /** The last exit: it answers itself, or the most confident of all that ran. */
-  #last(b: GraphBuilder, logits: readonly string[]): Answer {
+  /**
+   * The last exit: it answers itself, or the most confident of all that ran. `before`: the confidence of the exit before,
+   * where its decision has left one.
+   */
+  #last(b: GraphBuilder, logits: readonly string[], before: string | undefined): Answer {
     const { exits } = this.#cut;
     const { policy, fallback } = this.#design;
     const exit = this.#number(b, exits.at(-1)!);
     const own = logits.at(-1)!;
     if (fallback === 'last' || logits.length === 1) return { logits: own, exit };
-    const stacked = b.op('Concat', logits, { axis: 0 }, { name: 'fallback/logits' });
     const precision = fallbackPrecision(policy, exits.length - 1);
     const temperatures = exits.map((_, position) => temperatureAt(policy, position));
+    if (logits.length === 2 && before !== undefined && precision === 'float32') {
+      const top1 = emitTop1(b, emitScaled(b, own, temperatures.slice(-1), precision, 'fallback'), 'fallback');
+      const stays = b.op('GreaterOrEqual', [before, top1], {}, { name: 'fallback/stays' });
+      return { logits: b.op('Where', [stays, logits[0]!, own], {}, { name: 'fallback/answer' }), exit };
+    }
+    const stacked = b.op('Concat', logits, { axis: 0 }, { name: 'fallback/logits' });
     const top1 = emitTop1(b, emitScaled(b, stacked, temperatures, precision, 'fallback'), 'fallback');
     // Compared as float32; the first of equals wins, as in `ExitProgress`.
     const confidence =

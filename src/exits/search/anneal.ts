@@ -2,6 +2,7 @@
 import type { Random } from '../../platform/random.js';
 import { neighbour, randomPoint } from './moves.js';
 import type { ScoredPoint, SearchProblem } from './problem.js';
+import { settle } from './settle.js';
 
 /** The paper gives no schedule; these were chosen on synthetic memos (bench/search). */
 export interface AnnealSettings {
@@ -51,7 +52,10 @@ export function anneal(
   for (let proposal = 0; proposal < proposals && done() < evaluations; proposal++) {
     const progress = Math.max((done() - from) / (evaluations - from), proposal / proposals);
     const temperature = startTemperature * (endTemperature / startTemperature) ** progress;
-    const next = problem.score(neighbour(problem, current!.point, random, minGap));
+    const point = neighbour(problem, current!.point, random, minGap);
+    const sameExits =
+      point.truncated === current!.point.truncated && point.exits.join() === current!.point.exits.join();
+    const next = sameExits ? problem.score(point) : settle(problem, point);
     meet(next);
     const gain = next.energy - current!.energy;
     if (gain >= 0 || random.next() < Math.exp(gain / temperature)) current = next;

@@ -7,3 +7,4 @@ export { tunePerExit } from './per-exit.js';
 export { searchRandomly } from './random.js';
 export { refine, refineThresholds } from './refine.js';
 export * from './search.js';
+export { settle } from './settle.js';

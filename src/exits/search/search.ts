@@ -35,6 +35,9 @@ export interface FrontDesign extends FoundDesign {
 const LIFTED = 0.3;
 const LIFTED_TEMPERATURE = 0.01;
 
+/** Runs in a small space soon see nothing new: the evaluations they leave over go to further restarts, up to this factor. */
+const MAX_RESTARTS = 2;
+
 const EFFORT = { seed: 0, evaluations: 18_000, restarts: 3, refinement: true, thresholds: 'shared' } as const;
 
 /**
@@ -132,9 +135,10 @@ function finish(
   if (!problem.grid.shared && thresholds === 'per-exit')
     throw new SearchSettingsError('per-exit thresholds are tuned from a shared grid', 'Leave the grid out.');
   let best: ScoredPoint | undefined;
-  for (let restart = 0; restart < restarts; restart++) {
+  const more = (restart: number): boolean =>
+    restart < restarts || (restart < MAX_RESTARTS * restarts && problem.evaluations < evaluations / 2);
+  for (let restart = 0; more(restart); restart++) {
     const random = createRandom(seed * 1009 + restart);
-    // Earlier budgets' designs help the first run; the other runs stay independent of them.
     const share = Math.ceil(evaluations / restarts);
     // Earlier budgets' designs help the first run; the other runs stay independent of them.
     const wide = anneal(
