@@ -27,6 +27,19 @@ export type LossTerm =
       readonly teacher: string;
       readonly temperature: number;
     }
+  /**
+   * Mean of −t·log p − (1 − t)·log(1 − p) with targets t of the prediction's shape, from 0 to 1. Probabilities are kept
+   * 10⁻⁷ away from 0 and 1, beyond which no gradient flows.
+   */
+  | {
+      readonly kind: 'binary-cross-entropy';
+      readonly name: string;
+      readonly prediction: string;
+      /** What the prediction holds; `probabilities` where omitted. */
+      readonly holds?: 'probabilities' | 'logits';
+      /** Name of the target's input; `target` where omitted. */
+      readonly target?: string;
+    }
   /** Mean squared difference to a target of the prediction's shape. */
   | {
       readonly kind: 'mse';
@@ -59,6 +72,8 @@ export function buildLoss(term: LossTerm, context: LossContext): BuiltLoss {
       return crossEntropy(term, context);
     case 'distillation':
       return { loss: distillation(term, context), correct: undefined };
+    case 'binary-cross-entropy':
+      return { loss: binaryCrossEntropy(term, context), correct: undefined };
     case 'mse':
       return { loss: meanSquare(term, context), correct: undefined };
   }
@@ -109,6 +124,22 @@ function distillation(term: Extract<LossTerm, { kind: 'distillation' }>, context
   const weighted = b.op('Mul', [b.op('Exp', [teacher]), difference]);
   const divergence = mean(b, b.op('ReduceSum', [weighted, b.int64s([1])], { keepdims: 0 }));
   return temperature === 1 ? divergence : b.op('Mul', [divergence, b.scalar(temperature * temperature)]);
+}
+
+function binaryCrossEntropy(
+  term: Extract<LossTerm, { kind: 'binary-cross-entropy' }>,
+  context: LossContext,
+): string {
+  const { b } = context;
+  const target = context.target(term.target ?? 'target', 'float32', context.shapeOf(term.prediction));
+  if (term.holds === 'logits') {
+    const likely = b.op('Mul', [target, term.prediction]);
+    return mean(b, b.op('Sub', [b.op('Softplus', [term.prediction]), likely]));
+  }
+  const p = b.op('Clip', [term.prediction, b.scalar(1e-7), b.scalar(1 - 1e-7)]);
+  const yes = b.op('Mul', [target, b.op('Log', [p])]);
+  const no = b.op('Mul', [b.op('Sub', [b.scalar(1), target]), b.op('Log', [b.op('Sub', [b.scalar(1), p])])]);
+  return b.op('Neg', [mean(b, b.op('Add', [yes, no]))]);
 }
 
 function meanSquare(term: Extract<LossTerm, { kind: 'mse' }>, context: LossContext): string {

@@ -1,14 +1,7 @@
 /** @file Gradients of whole graphs: fan-out, frozen parts, residual blocks, random small networks, refusals. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  float,
-  GraphBuilder,
-  makeModel,
-  Tensor,
-  tensorType,
-  type Model,
-} from '../../src/ir/index.js';
+import { float, GraphBuilder, makeModel, Tensor, tensorType, type Model } from '../../src/ir/index.js';
 import { encodeModel } from '../../src/onnx/index.js';
 import { appendGradients, type Gradients } from '../../src/passes/index.js';
 import { openSession } from '../../src/runtime/index.js';

@@ -99,3 +99,37 @@ describe('weighted sums', () => {
     expect(result.correct).toEqual({ first: hits(student), second: hits(teacher) });
   });
 });
+
+describe('binary cross-entropy', () => {
+  const target = Tensor.floats(
+    Float32Array.from({ length: 30 }, (_, i) => (i % 3) / 2),
+    [6, 5],
+  );
+  const sigmoid = (z: number): number => 1 / (1 + Math.exp(-z));
+
+  it('of logits has the slope sigmoid(z) − t', async () => {
+    const term = { kind: 'binary-cross-entropy', name: 'b', prediction: 'student_out', holds: 'logits' } as const;
+    const { result, constants } = await descend(parametersAsOutputs(student, teacher), [term], { target });
+    const terms = Array.from(student.data, (z, i) => Math.log1p(Math.exp(z)) - target.data[i]! * z);
+    expect(result.terms.b).toBeCloseTo(terms.reduce((sum, value) => sum + value, 0) / 30, 5);
+    student.data.forEach((z, i) => {
+      const moved = z - Number(constants.get('student')!.data[i]);
+      expect(moved).toBeCloseTo((sigmoid(z) - target.data[i]!) / 30, 5);
+    });
+  });
+
+  it('of probabilities stays finite at 0 and 1', async () => {
+    const probabilities = Tensor.floats(
+      Float32Array.from({ length: 30 }, (_, i) => (i % 4) / 3),
+      [6, 5],
+    );
+    const term = { kind: 'binary-cross-entropy', name: 'b', prediction: 'student_out' } as const;
+    const { result, constants } = await descend(parametersAsOutputs(probabilities, teacher), [term], { target });
+    expect(Number.isFinite(result.loss)).toBe(true);
+    probabilities.data.forEach((p, i) => {
+      const moved = p - Number(constants.get('student')!.data[i]);
+      const t = target.data[i]!;
+      expect(moved).toBeCloseTo(p === 0 || p === 1 ? 0 : (p - t) / (p * (1 - p)) / 30, 4);
+    });
+  });
+});
