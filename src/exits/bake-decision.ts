@@ -51,7 +51,7 @@ export function emitDecision(
   if (policy.evidence === 'gate') {
     const scaled = emitScaled(b, logits, [temperatureAt(config, position)], 'float32', name);
     const leave = emitGate(b, config.gates![position]!, threshold, logits, scaled, name);
-    return { prediction: undefined, streak: undefined, leave };
+    return { prediction: undefined, streak: undefined, top1: undefined, leave };
   }
   const precision = precisionFor(policy.evidence, threshold);
   const scaled = emitScaled(b, logits, [temperatureAt(config, position)], precision, name);
