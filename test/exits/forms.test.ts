@@ -78,6 +78,22 @@ describe('ResNet-20 as exported from PyTorch, 22 random heads', () => {
 });
 
 describe('baked models', () => {
+  test('with one exit compare its confidence with the final one', { timeout: 60_000 }, async () => {
+    const network = caseOf(residualNet(), 24);
+    const memo = await memoOf(network);
+    const answeredBy = new Set<number>();
+    for (const last of [0.1, 0.5, 1, 4, 20]) {
+      const temperatures = memo.logits.map((__, exit) => (exit === 7 ? last : 1));
+      const scores = allScores(memo, temperatures);
+      const policy = { kind: 'confidence', thresholds: 0.9, temperatures: [1, last] } as const;
+      const traced = await compareForms(network, scores, { exits: [2], policy, fallback: 'most-confident' });
+      traced.answeredBy.forEach((exit, sample) => {
+        if (traced.exitOf[sample] === 7) answeredBy.add(exit);
+      });
+    }
+    expect([...answeredBy].sort()).toEqual([2, 7]);
+  });
+
   test('say what they are, with one If per early exit and each weight once', () => {
     const { progressive } = caseOf(residualNet(), 1);
     const policy = { kind: 'entropy', thresholds: [0.5, -Infinity] } as const;

@@ -21,6 +21,7 @@ import {
   type ScoredPoint,
   type SearchSettings,
 } from '../../src/exits/search/index.js';
+import { settle } from '../../src/exits/search/settle.js';
 import { fixedGrid, thresholdGrid } from '../../src/exits/thresholds.js';
 import { createRandom } from '../../src/platform/random.js';
 import { naiveOutcome } from './naive.js';
@@ -110,6 +111,22 @@ describe('annealing', () => {
         expect(found.objective).toBe(found.predicted.accuracy);
         expect(keeps(found.predicted, settings.constraint)).toBe(true);
       }
+  });
+});
+
+describe('settling the threshold', () => {
+  it('keeps the exits and is never worse; under a tight budget it makes infeasible changes feasible', () => {
+    const problem = new SearchProblem({ ...base, constraint: { kind: 'average', budget: 0.4 * whole } });
+    const random = createRandom(2);
+    let rescued = 0;
+    for (let i = 0; i < 200; i++) {
+      const point = randomPoint(problem, random, true);
+      const [before, settled] = [problem.score(point), settle(problem, point)];
+      expect(settled.energy).toBeGreaterThanOrEqual(before.energy);
+      expect([settled.point.exits, settled.point.truncated]).toEqual([point.exits, point.truncated]);
+      if (settled.feasible && !before.feasible) rescued++;
+    }
+    expect(rescued).toBeGreaterThan(20);
   });
 });
 

@@ -7,4 +7,3 @@ export { tunePerExit } from './per-exit.js';
 export { searchRandomly } from './random.js';
 export { refine, refineThresholds } from './refine.js';
 export * from './search.js';
-export { settle } from './settle.js';
