@@ -41,7 +41,7 @@ export const preprocessingOptions = {
 export const dataFlags = [
   [
     '--data <source>',
-    'folder or .tar(.gz) of images by class, IDX files, CIFAR batches, or a name: mnist, fashion-mnist, cifar-10 …',
+    'folder or .tar(.gz) of images by class, IDX files, CIFAR batches, a text (.txt, .txt.gz), or a name: mnist, fashion-mnist, cifar-10 …',
   ],
   ['--limit <count>', 'use at most this many images of each part'],
   ['--on-bad <what>', 'count (and name) unreadable images, or stop at the first: count, stop'],

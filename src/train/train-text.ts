@@ -31,9 +31,9 @@ export interface TrainTextOptions {
   readonly epochs?: number;
   /** Windows per step; 32 where omitted. */
   readonly batchSize?: number;
-  /** Characters per window; 128 where omitted. */
+  /** Characters per window; 64 where omitted. */
   readonly length?: number;
-  /** Peak learning rate; 0.003 for Adam and AdamW, 0.5 for SGD where omitted. */
+  /** Peak learning rate; 0.004 for Adam and AdamW, 0.5 for SGD where omitted. */
   readonly learningRate?: number;
   /** Adam where omitted. */
   readonly optimizer?: OptimizerSpec;
@@ -99,7 +99,7 @@ export async function trainText(options: TrainTextOptions): Promise<TrainedText>
   const logits = model.graph.outputs[0]?.name ?? '';
   const input = tokenInput(model, logits, vocabulary.length);
 
-  const length = options.length ?? 128;
+  const length = options.length ?? 64;
   const whole = textBatchCount(data.train, 1, length);
   const batchSize = Math.min(options.batchSize ?? 32, whole);
   if (batchSize < 1)
@@ -109,7 +109,7 @@ export async function trainText(options: TrainTextOptions): Promise<TrainedText>
     );
   const stepsPerEpoch = textBatchCount(data.train, batchSize, length);
   const optimizer = options.optimizer ?? { kind: 'adam' };
-  const learningRate = options.learningRate ?? (optimizer.kind === 'sgd' ? 0.5 : 3e-3);
+  const learningRate = options.learningRate ?? (optimizer.kind === 'sgd' ? 0.5 : 4e-3);
   const schedule = scheduleOf(options.schedule ?? 'one-cycle', learningRate, epochs);
   const warmUp = Math.round((options.warmUpEpochs ?? 0) * stepsPerEpoch);
   const step = buildStep(model, {

@@ -13,6 +13,8 @@ export interface RecurrentOptions {
   /** Units per layer. */
   readonly hidden: number;
   readonly layers: number;
+  /** Share of states that training drops between layers and before the read-out; none where omitted. */
+  readonly dropout?: number;
 }
 
 /** What a character model is built for. */
@@ -57,7 +59,11 @@ class RecurrentStack {
   }
 
   /** All states of the last layer, [time, batch, hidden], and its last one, [batch, hidden]. */
-  layers(x: string, features: number, { cell, hidden, layers }: RecurrentOptions): { states: string; last: string } {
+  layers(
+    x: string,
+    features: number,
+    { cell, hidden, layers, dropout = 0 }: RecurrentOptions,
+  ): { states: string; last: string } {
     const { b } = this;
     const rows = GATES[cell] * hidden;
     const bound = 1 / Math.sqrt(hidden);
@@ -77,11 +83,16 @@ class RecurrentStack {
         { hidden_size: hidden },
         { outputs: 2, name },
       ) as [string, string];
-      states = b.op('Squeeze', [y, b.int64s([1])], {}, { name: `${name}.states` });
-      last = index === layers ? b.op('Squeeze', [state, b.int64s([0])], {}, { name: `${name}.last` }) : last;
+      states = this.#dropped(b.op('Squeeze', [y, b.int64s([1])], {}, { name: `${name}.states` }), dropout, name);
+      if (index === layers)
+        last = this.#dropped(b.op('Squeeze', [state, b.int64s([0])], {}, { name: `${name}.last` }), dropout, name);
       width = hidden;
     }
     return { states, last };
+  }
+
+  #dropped(x: string, ratio: number, layer: string): string {
+    return ratio === 0 ? x : this.b.op('Dropout', [x, this.b.scalar(ratio)], {}, { name: `${layer}.dropout` });
   }
 
   /** x·Wᵀ + b over the last axis of [batch, features] values. */

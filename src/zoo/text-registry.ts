@@ -22,10 +22,13 @@ export interface SequenceArchitecture {
   readonly build: (options: SequenceArchitectureOptions) => Model;
 }
 
+/** Share of states that training drops: character models learn their text by heart otherwise. */
+const DROPOUT = 0.2;
+
 const character = (name: string, cell: RecurrentCell, hidden: number, layers: number): TextArchitecture => ({
   name,
   summary: `Character model: embedding of 64, ${layers === 1 ? '' : `${layers} layers of `}${cell} of ${hidden} units`,
-  build: (options) => characterModel(name, options, { cell, hidden, layers }),
+  build: (options) => characterModel(name, options, { cell, hidden, layers, dropout: DROPOUT }),
 });
 
 /** Networks that predict the next character of a text. */

@@ -56,7 +56,9 @@ describe('words', () => {
     ['adapt a.onnx --data mnist --budget 50% --out x --policy hope', /--policy: .*confidence/],
     ['adapt a.onnx --data mnist --budget 50% --out x --constraint best', /--constraint: .*worst-case/],
     ['eval a.onnx', /--data: is required/],
-    ['run a.onnx', /--input: is required/],
+    ['run a.onnx', /--input FILE .*--prompt TEXT/],
+    ['train --arch char-lstm --data mnist --out x.onnx', /--arch: 'char-lstm' reads text/],
+    ['train --arch lenet-5 --data a.txt --out x.onnx', /--arch: 'lenet-5' takes images.*char-lstm/],
   ];
   test.each(cases)('cuttle %s', async (words, names) => {
     expectRefusal(await cuttle(words.split(' ')), 2, names);

@@ -4,6 +4,7 @@ import { batches, resolvePreprocessing } from '../../data/index.js';
 import { designOf } from '../design-option.js';
 import { evaluateClassifier } from '../../exits/evaluate-classifier.js';
 import { openClassifier } from '../../exits/open-classifier.js';
+import { isTextSource } from '../../data/node.js';
 import { loadModel } from '../../onnx/node.js';
 import {
   dataFlags,
@@ -16,11 +17,13 @@ import {
 } from '../data-options.js';
 import { milliseconds, percent, textTable } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
+import { evaluateOnText, refuseImageOptions } from '../text-verbs.js';
 import { defineVerb, option } from '../verb.js';
 
 export const evaluate = defineVerb({
   name: 'eval',
-  summary: 'Measure accuracy, latency and exits of a classifier (plain, progressive or baked) on test images.',
+  summary:
+    'Measure accuracy, latency and exits of a classifier (plain, progressive or baked) on test images, or the loss of a character model on held-out text.',
   args: [['<model>', 'an ONNX file']],
   flags: [
     ...dataFlags,
@@ -42,11 +45,16 @@ export const evaluate = defineVerb({
   }),
   examples: [
     'cuttle eval cuttle-demo/baked-50pc.onnx --data mnist',
+    'cuttle eval writer.onnx --data tinyshakespeare.txt.gz',
     'cuttle eval cuttle-demo/progressive.onnx --design cuttle-demo/design-50pc.json --data mnist',
   ],
   async run(context) {
     const { args, options, console, signal } = context;
     const model = await loadModel(args[0]!);
+    if (isTextSource(options.data)) {
+      refuseImageOptions(options);
+      return await evaluateOnText(context, model, args[0]!, options.data, sessionGiven(options));
+    }
     const { preprocessing, assumed } = resolvePreprocessing(model, preprocessingGiven(options));
     reportAssumed(context, assumed);
     const design = await designOf(options.design, model);

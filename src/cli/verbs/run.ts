@@ -1,4 +1,4 @@
-/** @file `cuttle run`: one image through a classifier. */
+/** @file `cuttle run`: one image through a classifier, or text from a character model. */
 import { z } from 'zod';
 import { readClasses, resolvePreprocessing } from '../../data/index.js';
 import { preprocessImage } from '../../data/node.js';
@@ -9,34 +9,56 @@ import { preprocessingFlags, preprocessingGiven, preprocessingOptions, reportAss
 import { designOf } from '../design-option.js';
 import { milliseconds, percent } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
-import { defineVerb, option } from '../verb.js';
+import { writeText } from '../text-verbs.js';
+import { defineVerb, option, UsageError } from '../verb.js';
 
 /** Classes that are listed for people. */
 const SHOWN = 5;
 
 export const run = defineVerb({
   name: 'run',
-  summary: 'Classify one image.',
-  args: [['<model>', 'an ONNX file: plain, progressive or baked']],
+  summary: 'Classify one image, or continue a text with a character model.',
+  args: [['<model>', 'an ONNX file: a classifier (plain, progressive or baked) or a character model']],
   flags: [
     ['--input <file>', 'the image (JPEG, PNG, WebP …)'],
     ['--design <file>', 'design for a progressive model (JSON, written by cuttle adapt)'],
+    ['--prompt <text>', 'text to continue, for a character model'],
+    ['--length <count>', 'characters to write (default 200)'],
+    ['--temperature <number>', 'below 1 for likelier text, 0 for the likeliest character each time (default 1)'],
+    ['--seed <number>', 'seed of the text (default 0)'],
     ...preprocessingFlags,
     ...sessionFlags,
   ],
   options: z.object({
-    input: z.string({ error: 'is required: the image to classify' }),
+    input: option.text().optional(),
+    prompt: option.text().optional(),
+    length: option.count().default(200),
+    temperature: z.coerce.number('is not a number').min(0, 'must not be negative').default(1),
+    seed: option.seed(),
     design: option.text().optional(),
     ...preprocessingOptions,
     ...sessionOptions,
   }),
-  examples: ['cuttle run cuttle-demo/baked-50pc.onnx --input cuttle-demo/digit.png'],
+  examples: [
+    'cuttle run cuttle-demo/baked-50pc.onnx --input cuttle-demo/digit.png',
+    'cuttle run writer.onnx --prompt "ROMEO:" --length 300 --temperature 0.7',
+  ],
   async run(context) {
     const { args, options, signal } = context;
+    const { input, prompt } = options;
+    if ((input === undefined) === (prompt === undefined))
+      throw new UsageError(
+        'give either --input FILE (an image) or --prompt TEXT (for a character model)',
+        'See: cuttle run --help',
+      );
     const model = await loadModel(args[0]!);
+    if (prompt !== undefined) {
+      const { length, temperature, seed } = options;
+      return await writeText(context, model, args[0]!, { prompt, length, temperature, seed }, sessionGiven(options));
+    }
     const { preprocessing, assumed } = resolvePreprocessing(model, preprocessingGiven(options));
     reportAssumed(context, assumed);
-    const image = await preprocessImage(options.input, preprocessing);
+    const image = await preprocessImage(input!, preprocessing);
     await using classifier = await openClassifier(model, {
       design: await designOf(options.design, model),
       session: sessionGiven(options),

@@ -6,7 +6,15 @@ import { memoryUse } from '../../platform/node/cpu.js';
 import { exists, FileExistsError } from '../../platform/node/files.js';
 import { scheduleNames, type OptimizerSpec, type TrainEvent } from '../../train/index.js';
 import { fileFormulations, trainToFile } from '../../train/node.js';
-import { architectures, buildArchitecture, findArchitecture } from '../../zoo/index.js';
+import { isTextSource } from '../../data/node.js';
+import {
+  architectures,
+  buildArchitecture,
+  findArchitecture,
+  findTextArchitecture,
+  textArchitectures,
+} from '../../zoo/index.js';
+import { checkTextArchitecture, refuseImageOptions, trainOnText } from '../text-verbs.js';
 import type { Progress } from '../console.js';
 import { percent } from '../../report/index.js';
 import {
@@ -32,20 +40,29 @@ export const train = defineVerb({
   summary: 'Train a network on images or text: one of the zoo from scratch, or an existing ONNX model.',
   args: [],
   flags: [
-    ['--arch <name>', `network to build: for images ${architectures.map(({ name }) => name).join(', ')}; for text ${textArchitectures.map(({ name }) => name).join(', ')}`],
+    [
+      '--arch <name>',
+      `network to build: for images ${architectures.map(({ name }) => name).join(', ')}; for text ${textArchitectures.map(({ name }) => name).join(', ')}`,
+    ],
     ['--model <file>', 'ONNX classifier to train further'],
     ...dataFlags,
     ['--out <file>', 'where the trained ONNX model goes'],
     ['--epochs <count>', 'passes over the training images (default 10)'],
     ['--batch <count>', 'images (default 128) or windows of text (default 32) per step'],
     ['--window <count>', 'characters per window of text (default 64)'],
-    ['--lr <rate>', 'peak learning rate (default for images 0.1 with sgd, 0.001 with adam and adamw; for text 0.5 and 0.004)'],
+    [
+      '--lr <rate>',
+      'peak learning rate (default for images 0.1 with sgd, 0.001 with adam and adamw; for text 0.5 and 0.004)',
+    ],
     ['--optimizer <name>', 'sgd (Nesterov momentum 0.9; default for images), adam (default for text) or adamw'],
     ['--schedule <name>', `learning rate over time: ${scheduleNames.join(', ')}`],
     ['--warm-up <epochs>', 'epochs of linear warm-up'],
-    ['--weight-decay <rate>', 'weight decay, biases and normalisation layers spared (default 0.0005)'],
+    [
+      '--weight-decay <rate>',
+      'weight decay, biases and normalisation layers spared (default 0.0005 for images, 0 for text)',
+    ],
     ['--label-smoothing <share>', 'share of the target spread over all classes'],
-    ['--clip <norm>', 'scale gradients down to this common norm'],
+    ['--clip <norm>', 'scale gradients down to this common norm (default 1 for text)'],
     ['--ema <decay>', 'keep and export a moving average of the weights'],
     ['--augment <what>', 'none, or any of crop, flip, cutout joined by commas (default: crop,flip for colour images)'],
     ['--patience <epochs>', 'stop when the calibration accuracy has not grown for this long'],
@@ -96,10 +113,36 @@ export const train = defineVerb({
     // Reading images can take minutes: what can be refused before is.
     const { arch } = options;
     const onText = isTextSource(options.data);
-    if (arch !== undefined) onText ? checkTextArchitecture(arch) : checkImageArchitecture(arch);
+    if (arch !== undefined) {
+      if (onText) checkTextArchitecture(arch);
+      else checkImageArchitecture(arch);
+    }
+    if (onText) refuseImageOptions(options);
+    else if (options.window !== undefined) throw new UsageError('--window: is for text, but the data is images');
     if (!options.force && (await exists(options.out))) throw new FileExistsError(options.out);
     const existing = options.model === undefined ? undefined : await loadModel(options.model);
-    if (onText) return await trainOnText(context, { ...textRequest(options), existing });
+    if (onText)
+      return await trainOnText(context, {
+        arch,
+        existing,
+        data: options.data,
+        out: options.out,
+        force: options.force,
+        epochs: options.epochs,
+        batchSize: options.batch,
+        length: options.window,
+        learningRate: options.lr,
+        optimizer: options.optimizer && optimizers[options.optimizer],
+        schedule: options.schedule,
+        warmUpEpochs: options.warmUp,
+        weightDecay: options.weightDecay,
+        labelSmoothing: options.labelSmoothing,
+        clipNorm: options.clip,
+        averageDecay: options.ema,
+        earlyStopping: options.patience === undefined ? undefined : { patience: options.patience },
+        seed: options.seed,
+        session: sessionGiven(options),
+      });
     const augment = augmentation(options.augment);
     const data = await openImages(context, options, { seed: options.seed });
     let repeats: { readonly nodes: number; readonly extraTime: number } | undefined;
@@ -153,6 +196,16 @@ export const train = defineVerb({
     };
   },
 });
+
+/** Refuses names of no network and networks that read text, before any image is opened. */
+function checkImageArchitecture(arch: string): void {
+  if (findTextArchitecture(arch) !== undefined)
+    throw new UsageError(
+      `--arch: '${arch}' reads text, but the data is images`,
+      'Give --data a file that ends in .txt or .txt.gz.',
+    );
+  findArchitecture(arch);
+}
 
 /** A progress bar for training events, and a line after each epoch. */
 export function showTraining(console: VerbContext<unknown>['console'], label: string): (event: TrainEvent) => void {
