@@ -1,5 +1,6 @@
 /** @file `cuttle/passes`: graph → graph transformations. */
 export * from './adapters.js';
+export * from './adapters.js';
 export * from './autodiff.js';
 export * from './batch-statistics.js';
 export * from './bind-dims.js';

@@ -19,8 +19,8 @@ const UNARY =
 
 /** Inputs over which an operator's first output may be written, where it is their last reader and of the same size. */
 const IN_PLACE: ReadonlyMap<string, readonly number[]> = new Map([
-  ...UNARY.split(' ').map((op) => [op, [0]] as const),
-  ...['Add', 'Sub', 'Mul', 'Div'].map((op) => [op, [0, 1]] as const),
+  ...UNARY.split(' ').map((op): [string, readonly number[]] => [op, [0]]),
+  ...['Add', 'Sub', 'Mul', 'Div'].map((op): [string, readonly number[]] => [op, [0, 1]]),
 ]);
 
 /** The arena hands out whole blocks of this many bytes. */

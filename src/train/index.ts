@@ -1,4 +1,5 @@
 /** @file `cuttle/train`: losses, optimisers, schedules, the step graph, the loop, checkpoints. Runs in Node and browsers. */
+export * from './adapter-file.js';
 export * from './checkpoint.js';
 export * from './errors.js';
 export * from './execution-profile.js';
@@ -15,6 +16,7 @@ export * from './evaluate.js';
 export * from './evaluate-text.js';
 export * from './fit.js';
 export * from './sample-text.js';
+export * from './train-adapters.js';
 export * from './train-model.js';
 export * from './train-text.js';
 export * from './tune.js';

@@ -17,6 +17,8 @@ import { sha256 } from '../platform/node/hash.js';
 import { cacheFolder } from '../platform/node/places.js';
 import type { CheckpointStore } from './checkpoint.js';
 import type { FormulationStore } from './tune.js';
+import { encodeAdapters } from './adapter-file.js';
+import { trainAdapters, type TrainAdaptersOptions, type TrainedAdapters } from './train-adapters.js';
 import { trainModel, type TrainedModel, type TrainModelOptions } from './train-model.js';
 import { trainText, type TrainedText, type TrainTextOptions } from './train-text.js';
 
@@ -63,7 +65,7 @@ export interface TrainToFileOptions extends Omit<TrainModelOptions, 'checkpoints
  */
 export async function trainToFile(options: TrainToFileOptions): Promise<TrainedModel> {
   const { out, force = false, ...rest } = options;
-  return await toFile(out, force, (checkpoints) => trainModel({ ...rest, checkpoints }));
+  return await toFile(out, force, (checkpoints) => trainModel({ ...rest, checkpoints }), asModel(out, force));
 }
 
 export interface TrainTextToFileOptions extends Omit<TrainTextOptions, 'checkpoints'> {
@@ -76,19 +78,43 @@ export interface TrainTextToFileOptions extends Omit<TrainTextOptions, 'checkpoi
 /** Trains a character model and writes it, as `trainToFile` does for images. Throws FileExistsError and what `trainText` throws. */
 export async function trainTextToFile(options: TrainTextToFileOptions): Promise<TrainedText> {
   const { out, force = false, ...rest } = options;
-  return await toFile(out, force, (checkpoints) => trainText({ ...rest, checkpoints }));
+  return await toFile(out, force, (checkpoints) => trainText({ ...rest, checkpoints }), asModel(out, force));
 }
 
-async function toFile<Trained extends { readonly model: Model }>(
+export interface TrainAdaptersToFileOptions extends Omit<TrainAdaptersOptions, 'checkpoints'> {
+  /** Where the delta file goes; its checkpoint stands beside it as `<out>.checkpoint` while training runs. */
+  readonly out: string;
+  /** Replace an existing file. */
+  readonly force?: boolean;
+}
+
+/** Trains adapters and writes their delta file, as `trainToFile` does for models. Throws FileExistsError and what `trainAdapters` throws. */
+export async function trainAdaptersToFile(options: TrainAdaptersToFileOptions): Promise<TrainedAdapters> {
+  const { out, force = false, ...rest } = options;
+  return await toFile(
+    out,
+    force,
+    (checkpoints) => trainAdapters({ ...rest, checkpoints }),
+    ({ adapters }) => writeFileAtomic(out, encodeAdapters(adapters), { force }),
+  );
+}
+
+const asModel =
+  (out: string, force: boolean) =>
+  ({ model }: { readonly model: Model }): Promise<void> =>
+    saveModel(out, model, { force });
+
+async function toFile<Trained>(
   out: string,
   force: boolean,
   train: (checkpoints: CheckpointStore) => Promise<Trained>,
+  save: (trained: Trained) => Promise<void>,
 ): Promise<Trained> {
   if (!force && (await exists(out))) throw new FileExistsError(out);
   const checkpoints = fileCheckpoints(`${out}.checkpoint`);
   // The last checkpoint stays until the model is in its file: a crash in between loses no training.
   const trained = await train({ ...checkpoints, clear: async () => undefined });
-  await saveModel(out, trained.model, { force });
+  await save(trained);
   await checkpoints.clear();
   return trained;
 }

@@ -1,6 +1,7 @@
 /** @file `cuttle eval`: accuracy, latency and exits of a plain, progressive or baked classifier on test images. */
 import { z } from 'zod';
 import { batches, resolvePreprocessing } from '../../data/index.js';
+import { adapterFlag, withAdapter } from '../adapter-options.js';
 import { designOf } from '../design-option.js';
 import { evaluateClassifier } from '../../exits/evaluate-classifier.js';
 import { openClassifier } from '../../exits/open-classifier.js';
@@ -28,6 +29,7 @@ export const evaluate = defineVerb({
   flags: [
     ...dataFlags,
     ['--design <file>', 'design for a progressive model (JSON, written by cuttle adapt)'],
+    adapterFlag,
     ['--batch <count>', 'images per call while accuracy is measured (default 64; a baked model takes 1)'],
     ['--latency-samples <count>', 'images that are timed one by one (default 200)'],
     ...preprocessingFlags,
@@ -37,6 +39,7 @@ export const evaluate = defineVerb({
   options: z.object({
     ...dataOptions,
     design: option.text().optional(),
+    adapter: option.text().optional(),
     batch: option.count().default(64),
     latencySamples: option.count().default(200),
     seed: option.seed(),
@@ -50,7 +53,7 @@ export const evaluate = defineVerb({
   ],
   async run(context) {
     const { args, options, console, signal } = context;
-    const model = await loadModel(args[0]!);
+    const model = await withAdapter(await loadModel(args[0]!), options.adapter);
     if (isTextSource(options.data)) {
       refuseImageOptions(options);
       return await evaluateOnText(context, model, args[0]!, options.data, sessionGiven(options));

@@ -4,8 +4,9 @@ import { adapt } from './adapt.js';
 import { demo } from './demo.js';
 import { evaluate } from './eval.js';
 import { inspect } from './inspect.js';
+import { merge } from './merge.js';
 import { profile } from './profile.js';
 import { run } from './run.js';
 import { train } from './train.js';
 
-export const verbs: readonly Verb[] = [inspect, profile, train, adapt, evaluate, run, demo];
+export const verbs: readonly Verb[] = [inspect, profile, train, adapt, evaluate, run, merge, demo];

@@ -6,6 +6,7 @@ import { openClassifier } from '../../exits/open-classifier.js';
 import { loadModel } from '../../onnx/node.js';
 import { now } from '../../platform/index.js';
 import { preprocessingFlags, preprocessingGiven, preprocessingOptions, reportAssumed } from '../data-options.js';
+import { adapterFlag, withAdapter } from '../adapter-options.js';
 import { designOf } from '../design-option.js';
 import { milliseconds, percent } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
@@ -22,6 +23,7 @@ export const run = defineVerb({
   flags: [
     ['--input <file>', 'the image (JPEG, PNG, WebP …)'],
     ['--design <file>', 'design for a progressive model (JSON, written by cuttle adapt)'],
+    adapterFlag,
     ['--prompt <text>', 'text to continue, for a character model'],
     ['--length <count>', 'characters to write (default 200)'],
     ['--temperature <number>', 'below 1 for likelier text, 0 for the likeliest character each time (default 1)'],
@@ -36,6 +38,7 @@ export const run = defineVerb({
     temperature: z.coerce.number('is not a number').min(0, 'must not be negative').default(1),
     seed: option.seed(),
     design: option.text().optional(),
+    adapter: option.text().optional(),
     ...preprocessingOptions,
     ...sessionOptions,
   }),
@@ -51,7 +54,7 @@ export const run = defineVerb({
         'give either --input FILE (an image) or --prompt TEXT (for a character model)',
         'See: cuttle run --help',
       );
-    const model = await loadModel(args[0]!);
+    const model = await withAdapter(await loadModel(args[0]!), options.adapter);
     if (prompt !== undefined) {
       const { length, temperature, seed } = options;
       return await writeText(context, model, args[0]!, { prompt, length, temperature, seed }, sessionGiven(options));

@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { standardAugmentation, type Augmentation } from '../../data/index.js';
 import { loadModel } from '../../onnx/node.js';
 import { memoryUse } from '../../platform/node/cpu.js';
-import { exists, FileExistsError } from '../../platform/node/files.js';
-import { scheduleNames, type OptimizerSpec, type TrainEvent } from '../../train/index.js';
-import { fileFormulations, trainToFile } from '../../train/node.js';
+import { exists, fileInfo, FileExistsError } from '../../platform/node/files.js';
+import { scheduleNames, type OptimizerSpec, type TrainEvent, type TrainedModel } from '../../train/index.js';
+import { fileFormulations, trainAdaptersToFile, trainToFile, type TrainToFileOptions } from '../../train/node.js';
 import { isTextSource } from '../../data/node.js';
 import {
   architectures,
@@ -27,6 +27,7 @@ import {
   reportAssumed,
 } from '../data-options.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
+import { adapterRequest, loraFlags, loraOptions } from '../adapter-options.js';
 import { defineVerb, option, UsageError, type VerbContext } from '../verb.js';
 
 const optimizers: Readonly<Record<'sgd' | 'adam' | 'adamw', OptimizerSpec>> = {
@@ -68,6 +69,7 @@ export const train = defineVerb({
     ['--patience <epochs>', 'stop when the calibration accuracy has not grown for this long'],
     ...preprocessingFlags,
     ...sessionFlags,
+    ...loraFlags,
     ['--max-memory <size>', 'most memory that the process may take, such as 500MB: what does not fit is computed twice'],
     [
       '--no-tune',
@@ -93,6 +95,7 @@ export const train = defineVerb({
     ema: z.coerce.number('is not a number').min(0).max(1, 'must be below 1').optional(),
     augment: z.string().optional(),
     patience: option.count().optional(),
+    ...loraOptions,
     maxMemory: option.bytes().optional(),
     tune: z.boolean().default(true),
     seed: option.seed(),
@@ -110,6 +113,8 @@ export const train = defineVerb({
     const { options, console, signal } = context;
     if ((options.arch === undefined) === (options.model === undefined))
       throw new UsageError('give either --arch NAME or --model FILE', 'See: cuttle train --help');
+    if (options.lora !== undefined && options.model === undefined)
+      throw new UsageError('--lora: needs the network to adapt, as --model FILE');
     // Reading images can take minutes: what can be refused before is.
     const { arch } = options;
     const onText = isTextSource(options.data);
@@ -121,6 +126,8 @@ export const train = defineVerb({
     else if (options.window !== undefined) throw new UsageError('--window: is for text, but the data is images');
     if (!options.force && (await exists(options.out))) throw new FileExistsError(options.out);
     const existing = options.model === undefined ? undefined : await loadModel(options.model);
+    if (onText && options.lora !== undefined) throw new UsageError('--lora: is for images, but the data is text');
+    const adapterOptions = options.lora === undefined ? undefined : adapterRequest(existing!, options);
     if (onText)
       return await trainOnText(context, {
         arch,
@@ -146,7 +153,16 @@ export const train = defineVerb({
     const augment = augmentation(options.augment);
     const data = await openImages(context, options, { seed: options.seed });
     let repeats: { readonly nodes: number; readonly extraTime: number } | undefined;
-    const trained = await trainToFile({
+    let adapters: { readonly weights: number; readonly params: number; readonly bytes: number } | undefined;
+    const train = async (given: TrainToFileOptions): Promise<Omit<TrainedModel, 'model'>> => {
+      if (adapterOptions === undefined) return await trainToFile(given);
+      const optimizer = options.optimizer === undefined ? optimizers.adam : given.optimizer;
+      const tuned = await trainAdaptersToFile({ ...given, optimizer, model: existing!, adapters: adapterOptions });
+      const { params } = tuned;
+      adapters = { weights: tuned.adapters.adapters.length, params, bytes: (await fileInfo(options.out))!.size };
+      return tuned;
+    };
+    const trained = await train({
       out: options.out,
       force: options.force,
       model: existing ?? (({ classes, input }) => buildArchitecture(arch!, { classes, input, seed: options.seed })),
@@ -188,6 +204,7 @@ export const train = defineVerb({
         params,
         out: options.out,
         history: trained.history,
+        ...(adapters && { adapters }),
         ...(repeats && {
           memory: { maxBytes: options.maxMemory, peakBytes: memoryUse().peakResidentBytes, repeats },
         }),
