@@ -27,7 +27,7 @@ const classifier = (architecture, batch) => ({
   feeds: (random, size = batch) => ({ input: images(size, random), labels: integers([size], 10, random) }),
 });
 
-/** By name: title, batch, optimiser, model, feeds of one batch. The loss is the cross-entropy of `logits` with `labels`. */
+/** By name: title, batch, optimiser, axis of the classes, model, feeds of one batch. The loss is the cross-entropy of `logits` with `labels`. */
 export const networks = {
   'resnet-20': classifier('resnet-20', 128),
   'mobilenet-v2': classifier('mobilenet-v2', 32),
@@ -37,6 +37,7 @@ export const networks = {
     batch: 32,
     weightDecay: 0,
     optimizer: { kind: 'adam' },
+    axis: -1,
     model: () => buildTextArchitecture('char-lstm', { vocabulary: VOCABULARY, seed: 1 }),
     feeds: (random, size = 32) => ({
       input: integers([size, 64], VOCABULARY, random),

@@ -1,12 +1,13 @@
 /**
- * @file One training step of several networks: Cuttle native and WASM, PyTorch; for ResNet-20 TensorFlow.js as well.
+ * @file One training step of several networks: Cuttle native and WASM, PyTorch; for ResNet-20 TensorFlow.js and onnxsim as well.
  *
- * node bench/train-step/run.mjs [--networks resnet-20,…] [--rounds 3] [--threads 2] [--steps 12] [--skip tfjs,wasm,pytorch]
+ * node bench/train-step/run.mjs [--networks resnet-20,…] [--rounds 3] [--threads 2] [--steps 12] [--skip tfjs,wasm,pytorch,onnxsim]
  *
  * Needs `npm run build`; PyTorch is Debian's python3-torch; TensorFlow.js is installed into bench/peers on first use. The
  * contestants run one after another in processes of their own, in several rounds, so that noise of the machine meets all
  * of them. Results go to bench/results/train-step.json, where networks that were not asked for keep theirs.
- * TensorFlow.js takes seconds per image, so its batch is small.
+ * TensorFlow.js takes seconds per image, so its batch is small. onnxsim's step graph needs a Python with onnxsim and
+ * onnxruntime (named by ONNXSIM_PYTHON) and trains ResNet-20 without batch statistics, which it cannot differentiate.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -29,6 +30,9 @@ const { values } = parseArgs({
 const skipped = new Set(values.skip.split(',').filter(Boolean));
 const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 
+/** ResNet-20 with its BatchNormalization folded, as onnxsim's step graph needs it. */
+const exported = join(here, '../../../shared/models/cifar10/resnet20-cifar10.onnx');
+
 /** What native training should reach of PyTorch's speed. */
 const BARS = { 'resnet-20': 0.75 };
 const BAR = 0.6;
@@ -40,14 +44,25 @@ function contestantsOf(name) {
     native: [process.execPath, [cuttle, ...own, '--steps', values.steps, '--tune']],
     pytorch: [python, [join(here, 'pytorch.py'), ...own, '--steps', values.steps]],
     wasm: [process.execPath, [cuttle, ...own, '--backend', 'wasm', '--steps', '4', '--warmup', '1']],
-    ...(name === 'resnet-20' && { tfjs: [process.execPath, [join(here, 'tfjs.mjs')]] }),
+    ...(name === 'resnet-20' && {
+      tfjs: [process.execPath, [join(here, 'tfjs.mjs')]],
+      onnxsim: [
+        process.env.ONNXSIM_PYTHON ?? python,
+        [join(here, 'onnxsim_step.py'), exported, '--batch', String(networks[name].batch), '--threads', values.threads],
+      ],
+    }),
   };
 }
 
 const barsOf = (name) => [
   { name: 'native / PyTorch', of: 'native', by: 'pytorch', bar: BARS[name] ?? BAR },
   { name: 'wasm / native', of: 'wasm', by: 'native', bar: 0.15 },
-  ...(name === 'resnet-20' ? [{ name: 'native / TensorFlow.js', of: 'native', by: 'tfjs', bar: 500 }] : []),
+  ...(name === 'resnet-20'
+    ? [
+        { name: 'native / TensorFlow.js', of: 'native', by: 'tfjs', bar: 500 },
+        { name: 'native / onnxsim', of: 'native', by: 'onnxsim', bar: 1 },
+      ]
+    : []),
 ];
 
 const out = join(here, '../results/train-step.json');
