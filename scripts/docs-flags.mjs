@@ -11,6 +11,9 @@ const cell = (text) => text.replaceAll('|', '\\|');
 
 /** What an option is where nobody gives it: its default, `required`, or a dash. */
 export function defaultOf(verb, key) {
+  // `--no-x` switches off the option `x`, which is on by default.
+  const negated = key.replace(/^no([A-Z])/, (_, letter) => letter.toLowerCase());
+  if (negated !== key && verb.options.shape[negated] !== undefined) return 'off';
   const schema = verb.options.shape[key];
   if (schema === undefined) throw new Error(`${verb.name} has a flag without an option: ${key}`);
   const parsed = schema.safeParse(undefined);

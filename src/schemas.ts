@@ -3,6 +3,7 @@ import * as z from 'zod/mini';
 import { preprocessingSchema } from './data/index.js';
 import { bakedInfoSchema, designSchema, exitsInfoSchema } from './exits/index.js';
 import { profileSchema } from './runtime/index.js';
+import { adaptersSchema } from './train/index.js';
 
 /** What is published, by the name of its file: where it stands, and the schema that readers here check it with. */
 const artefacts = {
@@ -13,6 +14,10 @@ const artefacts = {
   profile: { title: 'A profile: times per layer of a model on a device (JSON file)', schema: profileSchema },
   exits: { title: "The metadata entry 'cuttle.exits' of a progressive model (ONNX)", schema: exitsInfoSchema },
   baked: { title: "The metadata entry 'cuttle.baked' of a baked model (ONNX)", schema: bakedInfoSchema },
+  adapters: {
+    title: "The metadata entry 'cuttle.adapters' of a delta file (safetensors)",
+    schema: adaptersSchema,
+  },
   preprocessing: { title: "The metadata entry 'cuttle.preprocessing' of a model (ONNX)", schema: preprocessingSchema },
 } as const;
 
