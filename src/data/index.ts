@@ -12,6 +12,7 @@ export * from './classes.js';
 export * from './dataset.js';
 export * from './errors.js';
 export * from './idx.js';
+export { preprocessBlob, preprocessPixels } from './pixels.js';
 export * from './preprocessing.js';
 export * from './resize.js';
 export * from './split.js';

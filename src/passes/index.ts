@@ -1,6 +1,5 @@
 /** @file `cuttle/passes`: graph → graph transformations. */
 export * from './adapters.js';
-export * from './adapters.js';
 export * from './autodiff.js';
 export * from './batch-statistics.js';
 export * from './bind-dims.js';
@@ -15,6 +14,7 @@ export * from './formulations.js';
 export * from './freeze.js';
 export * from './infer-shapes.js';
 export * from './inline-functions.js';
+export * from './inspect.js';
 export * from './lift-constants.js';
 export * from './peak-memory.js';
 export * from './rematerialise.js';

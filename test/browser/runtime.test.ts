@@ -48,7 +48,7 @@ interface Ran {
   readonly logits: readonly number[];
 }
 
-describe.skipIf(!browserTest)('sessions in Chromium', () => {
+describe.skipIf(!browserTest)('sessions in Chromium', { timeout: 240_000 }, () => {
   let folder: string;
   let isolated: Site;
   let plain: Site;

@@ -30,6 +30,21 @@ const feeds = (step: number) => ({
 });
 const losses = [{ kind: 'cross-entropy', name: 'class', logits: 'logits' }] as const;
 
+/** Bytes of all GPU buffers that nobody has destroyed. */
+let live = 0;
+const { createBuffer } = GPUDevice.prototype;
+GPUDevice.prototype.createBuffer = function (descriptor) {
+  const buffer = createBuffer.call(this, descriptor);
+  const { destroy } = buffer;
+  live += descriptor.size;
+  buffer.destroy = () => {
+    live -= descriptor.size;
+    buffer.destroy = destroy;
+    destroy.call(buffer);
+  };
+  return buffer;
+};
+
 expose('auto', async () => {
   await using session = await openSession(network());
   return { backend: session.backend, remarks: session.remarks };
@@ -46,16 +61,19 @@ expose('train', async (backend, snapshotAfter) => {
   const step = buildStep(network(), { losses, optimizer: { kind: 'sgd', momentum: 0.9 }, profile: await executionProfileFor({ backend }) });
   await using trainer = await createTrainer(step, { backend });
   const found: number[] = [];
+  const bytes: number[] = [];
   for (let i = 0; i < 4; i++) {
     // A snapshot asked for while a step runs is of the state before it, and disturbs nothing.
     const ahead = i === snapshotAfter ? trainer.snapshot() : undefined;
     found.push((await trainer.run(feeds(i), { learningRate: 0.1 })).loss);
+    bytes.push(live);
     if (ahead !== undefined && (await ahead).iteration !== i) throw new Error('the snapshot is of another step');
   }
   const constants = await trainer.constants();
   return {
     backend: trainer.session.backend,
     losses: found,
+    bytes,
     weights: Object.fromEntries([...constants].map(([name, tensor]) => [name, [...tensor.data]])),
   };
 });
@@ -82,10 +100,12 @@ expose('resident', async (backend) => {
 interface Trained {
   readonly backend: string;
   readonly losses: readonly number[];
+  /** Of GPU memory in use after each step. */
+  readonly bytes: readonly number[];
   readonly weights: Readonly<Record<string, readonly number[]>>;
 }
 
-describe.skipIf(!browserTest)('WebGPU in Chromium', () => {
+describe.skipIf(!browserTest)('WebGPU in Chromium', { timeout: 240_000 }, () => {
   let site: Site;
   let chromium: Chromium;
   let page: OpenPage;
@@ -124,5 +144,8 @@ describe.skipIf(!browserTest)('WebGPU in Chromium', () => {
     for (const [name, expected] of Object.entries(cpu.weights))
       gpu.weights[name]!.forEach((value, i) => expect(value, name).toBeCloseTo(expected[i]!, 4));
     expect(Object.keys(cpu.weights)).toContain('bn.var');
+    // The state of one step replaces that of the step before.
+    expect(gpu.bytes[0]).toBeGreaterThan(0);
+    expect(gpu.bytes[3]).toBeLessThanOrEqual(gpu.bytes[1]! * 1.1);
   });
 });

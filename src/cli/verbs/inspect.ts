@@ -1,8 +1,8 @@
 /** @file `cuttle inspect`: what a model is made of and what it costs, without running it. */
 import { z } from 'zod';
-import { formatType, opsetOf, requiredInputs, type ValueType } from '../../ir/index.js';
+import { formatType, requiredInputs } from '../../ir/index.js';
 import { loadModel } from '../../onnx/node.js';
-import { costOf } from '../../passes/index.js';
+import { inspectModel } from '../../passes/index.js';
 import { binaryBytes, magnitude, textTable } from '../../report/index.js';
 import { dimOptions } from '../dims.js';
 import { defineVerb } from '../verb.js';
@@ -22,31 +22,8 @@ export const inspect = defineVerb({
   ],
   async run({ args, options }) {
     const model = await loadModel(args[0]!);
-    const costs = costOf(model, { symbols: options.dim });
-    const { total } = costs;
-    const nodes = costs.nodes.map((node) => ({
-      name: node.name,
-      op: node.op,
-      macs: node.macs,
-      params: node.params,
-      outputs: node.outputs.map(describeType),
-    }));
-    const value = ({ name, type }: { name: string; type: ValueType | undefined }) => ({ name, ...describeType(type) });
-    const json = {
-      format: 'onnx',
-      opset: opsetOf(model),
-      irVersion: model.irVersion,
-      producer: [model.producer.name, model.producer.version].filter(Boolean).join(' '),
-      params: total.params,
-      macs: total.macs,
-      peakActivationBytes: total.peakActivationBytes,
-      assumedDims: costs.assumedSymbols,
-      inputs: requiredInputs(model.graph).map(value),
-      outputs: model.graph.outputs.map(value),
-      nodes,
-      metadata: Object.fromEntries(model.metadata),
-    };
-
+    const json = inspectModel(model, { symbols: options.dim });
+    const { nodes } = json;
     const shown = options.top === undefined ? nodes : [...nodes].sort((a, b) => b.macs - a.macs).slice(0, options.top);
     const text = [
       `${args[0]}: ONNX opset ${json.opset}, IR ${json.irVersion}${json.producer && `, by ${json.producer}`}`,
@@ -71,10 +48,3 @@ export const inspect = defineVerb({
     return { json, text };
   },
 });
-
-function describeType(type: ValueType | undefined): {
-  shape: readonly (number | string | null)[] | null;
-  dtype: string | null;
-} {
-  return type?.kind === 'tensor' ? { shape: type.shape ?? null, dtype: type.dtype } : { shape: null, dtype: null };
-}
