@@ -82,6 +82,7 @@ export function buildLayer(
   inputs: RecurrentInputs,
   symbolic: boolean,
   seeds = seedsOf(test),
+  attributes: Readonly<Record<string, AttributeInput>> = {},
 ): BuiltLayer {
   const dims = dimsOf(test);
   const b = new GraphBuilder();
@@ -103,7 +104,12 @@ export function buildLayer(
     return b.input(name, tensorType('float32', shapeOf(name, known)));
   });
   const wanted = seeds.map((seed) => seed !== undefined);
-  const outputs = b.ops(test.op, names, attributesOf(test), { outputs: wanted.lastIndexOf(true) + 1, name: 'y' });
+  const outputs = b.ops(
+    test.op,
+    names,
+    { ...attributesOf(test), ...attributes },
+    { outputs: wanted.lastIndexOf(true) + 1, name: 'y' },
+  );
   // An output that nobody asks for has no name, as exporters write it.
   const layer = b.nodes.pop()!;
   b.nodes.push({ ...layer, outputs: outputs.map((output, i) => (wanted[i] ? output : '')) });

@@ -1,5 +1,6 @@
 /** @file Gradients of RNN, GRU and LSTM in all their forms: forward pass against float64 loops, gradients against their central differences. */
 import { describe, expect, it } from 'vitest';
+import type { AttributeInput } from '../../src/ir/index.js';
 import type { Backend } from '../../src/runtime/index.js';
 import { compare, random, runModel } from './harness.js';
 import { buildLayer, dimsOf, inputsOf, seedsOf } from './recurrent-harness.js';
@@ -165,6 +166,28 @@ async function check(test: RecurrentCase, backend: Backend): Promise<void> {
 
 describe('on native', () => {
   it.each([...forms, ...special])('$name', (test) => check(test, 'native'));
+});
+
+it.each(['RNN', 'LSTM'] as const)('a known length of 0 gives gradients of 0: %s', async (op) => {
+  // ONNX Runtime's GRU ends the process there, and its Scan refuses: only a length that is known beforehand can be served.
+  const test = of(op, 'without steps', { time: 0, initial: true, outputs: [0] });
+  const built = buildLayer(test, inputsOf(test), false);
+  const found = await runModel(built.backward, built.feeds);
+  for (const [name, dims] of dimsOf(test)) {
+    const gradient = found[built.gradients.get(name)!]!;
+    expect(gradient.dims).toEqual(dims);
+    expect(gradient.numbers().every((value) => value === 0)).toBe(true);
+  }
+});
+
+it('refuses an activation that no layer has', () => {
+  const build = (attributes: Record<string, AttributeInput>): unknown => {
+    const test = of('LSTM', 'refused', { initial: true });
+    return buildLayer(test, inputsOf(test), false, seedsOf(test), attributes);
+  };
+  expect(() => build({ activations: { type: 'strings', value: ['Sigmoid', 'Gelu', 'Tanh'] } })).toThrow(
+    /its activation 'gelu' is unknown/,
+  );
 });
 
 describe('on wasm', () => {

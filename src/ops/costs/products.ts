@@ -65,7 +65,9 @@ const recurrent =
     const [a = 0, b = 0, features = 0] = x?.shape ?? [];
     const [dirs = 0, , hidden = 0] = r?.shape ?? [];
     const cells = a * b * dirs * hidden;
-    return macs(cells * gates * (features + hidden), cells * perHidden);
+    // Each of three peepholes multiplies and adds the cell state.
+    const peepholes = inputs[7] === undefined ? 0 : 6;
+    return macs(cells * gates * (features + hidden), cells * (perHidden + peepholes));
   };
 
 /** Attention-23: scores and weighted values; softmax and scaling as flops. */

@@ -19,7 +19,7 @@ import {
 } from './recurrent-layer.js';
 import { lstmBackward } from './recurrent-lstm.js';
 import { rnnBackward } from './recurrent-rnn.js';
-import { range, reshapeLike } from './shaping.js';
+import { range, reshapeLike, zerosLike } from './shaping.js';
 
 /**
  * The rule of one operator. `backward` finds, for one direction, the gradients of the gates' pre-activations; those of X,
@@ -30,6 +30,9 @@ const recurrent =
   (c) => {
     if (c.grads.every((gradient) => gradient === undefined)) return [];
     const layer = readLayer(c);
+    // Nothing of the outputs depends on anything then, and Scan does not run on sequences without steps.
+    if (c.shape(c.inputs[X]!)[0] === 0)
+      return c.inputs.map((input, i) => (input !== undefined && c.wants(i) ? zerosLike(c, input) : undefined));
     const y = c.outputs[0] ?? c.output(0, tensorType(layer.dtype, outputShape(c, layer)));
     const parts = range(layer.directions).map((index) => {
       const direction = directionOf(layer, index, y);
