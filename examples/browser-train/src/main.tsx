@@ -1,0 +1,6 @@
+/** @file Mounts the page. */
+import { render } from 'preact';
+import { App } from './app.js';
+import './style.css';
+
+render(<App />, document.getElementById('app')!);
