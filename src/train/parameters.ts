@@ -34,6 +34,8 @@ const SLOTS: Readonly<Record<string, Readonly<Record<number, ParameterRole>>>> =
   InstanceNormalization: { 1: 'norm', 2: 'norm' },
   LayerNormalization: { 1: 'norm', 2: 'norm' },
   GroupNormalization: { 1: 'norm', 2: 'norm' },
+  RMSNormalization: { 1: 'norm' },
+  SimplifiedLayerNormalization: { 1: 'norm' },
   PRelu: { 1: 'bias' },
   LSTM: { 1: 'weight', 2: 'weight', 3: 'bias', 7: 'bias' },
   GRU: { 1: 'weight', 2: 'weight', 3: 'bias' },
