@@ -8,7 +8,7 @@
  * between the plain step and the least that can be met. Results go to bench/results/memory.json.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -32,7 +32,12 @@ const networks = [
 const SHARES = [0.6, 0.3, 0.05];
 const BAR = { peak: 1.3, time: 1.5 };
 
-const rows = [];
+const file = join(here, '../results/memory.json');
+// With --only, the rows of the other networks stay as they were measured.
+const rows =
+  values.only === '' || !existsSync(file)
+    ? []
+    : JSON.parse(readFileSync(file, 'utf8')).rows.filter(({ arch }) => arch !== values.only);
 for (const { arch, batch } of networks) {
   const plain = cuttle(arch, batch, 0);
   // A budget of one byte is refused, with the least that would do.
@@ -74,7 +79,7 @@ const report = {
   rows,
 };
 mkdirSync(join(here, '../results'), { recursive: true });
-writeFileSync(join(here, '../results/memory.json'), `${JSON.stringify(report, null, 2)}\n`);
+writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
 
 function cuttle(arch, batch, budget) {
   const { status, stdout, stderr } = child(arch, batch, budget);
