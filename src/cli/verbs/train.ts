@@ -70,7 +70,10 @@ export const train = defineVerb({
     ...preprocessingFlags,
     ...sessionFlags,
     ...loraFlags,
-    ['--max-memory <size>', 'most memory that the process may take, such as 500MB: what does not fit is computed twice'],
+    [
+      '--max-memory <size>',
+      'most memory that the process may take, such as 500MB: what does not fit is computed twice',
+    ],
     [
       '--no-tune',
       'do not measure which forms of gradients are fastest on this device (measured once, kept in the cache)',
