@@ -45,7 +45,11 @@ function* batches(): Generator<{ readonly tokens: Tensor; readonly labels: Tenso
       return values;
     });
     const tensor = (from: number): Tensor =>
-      Tensor.of('int64', [batch, time], rows.flatMap((row) => row.slice(from, from + time)).map(BigInt));
+      Tensor.of(
+        'int64',
+        [batch, time],
+        rows.flatMap((row) => row.slice(from, from + time)),
+      );
     yield { tokens: tensor(0), labels: tensor(1) };
   }
 }
