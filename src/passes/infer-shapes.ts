@@ -16,6 +16,7 @@ import {
 } from '../ir/index.js';
 import { opRecord, UnsupportedOpError, type InferContext } from '../ops/index.js';
 import { functionCalls } from './inline-functions.js';
+import { smallMatrix, type SmallMatrix } from './small-matrices.js';
 
 /** Contents of up to this many elements are followed symbolically. */
 const MAX_FOLLOWED_DIMS = 64;
@@ -139,6 +140,8 @@ export function inferShapes(model: Model, options: InferOptions = {}): InferredT
       const dims = result.dims?.[index];
       if (output !== '' && dims !== undefined && dims.length <= MAX_FOLLOWED_DIMS) scope.dims.set(output, dims);
     });
+    const matrix = smallMatrix(node, result.types[0], (i) => contentsAt(scope, node.inputs[i] ?? ''));
+    if (matrix) setConstant(scope, node.outputs[0]!, matrix, true);
   };
 
   const scope: Scope = { path: '', opsets: model.opsets, types: new Map(), dims: new Map(), constants: new Map() };
@@ -173,6 +176,17 @@ function setConstant(scope: Scope, name: string, tensor: Tensor, fixed: boolean)
   const limit = FOLLOWED[tensor.dtype];
   if (limit !== undefined && tensor.dims.length <= 1 && sizeOf(tensor.dims) <= limit)
     scope.dims.set(name, tensor.numbers());
+}
+
+/** The known whole numbers of a small value. */
+function contentsAt(scope: Scope, name: string): SmallMatrix | undefined {
+  const dims = scope.dims.get(name);
+  const type = scope.types.get(name);
+  if (dims?.every((dim) => typeof dim === 'number') && type?.kind === 'tensor' && type.shape?.length === 1)
+    return { dims: [dims.length], values: dims };
+  const constant = scope.constants.get(name);
+  if (constant === undefined || (constant.dtype !== 'int64' && constant.dtype !== 'int32')) return undefined;
+  return constant.size <= MAX_FOLLOWED_DIMS ? { dims: constant.dims, values: constant.numbers() } : undefined;
 }
 
 function inferConstant(node: Node, scope: Scope): void {

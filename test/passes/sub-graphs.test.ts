@@ -304,3 +304,27 @@ describe('other passes on sub-graphs', () => {
     expect(() => bindDims(model, { 'x[0]': -1 })).toThrow(/cannot have the size/);
   });
 });
+
+describe('small integer matrices', () => {
+  it('are followed: paddings as PyTorch exports them', async () => {
+    const b = new GraphBuilder();
+    b.input('x', FLOATS('batch', 10));
+    // [before, after] of the last axis, filled up with zeros, its pairs put into ONNX's order.
+    const zeros = b.op('ConstantOfShape', [b.int64s([2])], { value: Tensor.int64s([0]) });
+    const pairs = b.op('Reshape', [b.op('Concat', [b.int64s([2, 3]), zeros], { axis: 0 }), b.int64s([-1, 2])]);
+    const turned = b.op('Slice', [
+      pairs,
+      b.int64s([-1]),
+      b.int64s([-Number.MAX_SAFE_INTEGER]),
+      b.int64s([0]),
+      b.int64s([-1]),
+    ]);
+    const pads = b.op('Cast', [b.op('Reshape', [b.op('Transpose', [turned], { perm: [1, 0] }), b.int64s([-1])])], {
+      to: 7,
+    });
+    const model = makeModel(b.graph('pad', [b.alias(b.op('Pad', ['x', pads]), 'y')]));
+    expect(inferShapes(model).types.get('y')).toEqual(FLOATS('batch', 15));
+    const found = await runModel(model, { x: Tensor.floats(new Float32Array(20), [2, 10]) });
+    expect(found.y!.dims).toEqual([2, 15]);
+  });
+});
