@@ -1,6 +1,5 @@
 /** @file The gate of the learned policy: a logistic unit per exit that judges, from the exit's own scores, whether going on would help. */
 import { InvalidDesignError } from '../design-error.js';
-import type { Evidence } from './policy.js';
 
 /**
  * A trained gate of one exit. Its log-odds that going on would not help are
@@ -12,8 +11,13 @@ export interface Gate {
   readonly classes: readonly number[];
 }
 
-/** What a gate looks at. */
-export type GateFeatures = Pick<Evidence, 'prediction' | 'top1' | 'margin' | 'entropy'>;
+/** What a gate looks at: part of the evidence of one sample at one exit. */
+export interface GateFeatures {
+  readonly prediction: number;
+  readonly top1: number;
+  readonly margin: number;
+  readonly entropy: number;
+}
 
 /** The gate's log-odds, in float64 from float32 features. */
 export function gateLogOdds({ weights, classes }: Gate, row: GateFeatures): number {
