@@ -54,8 +54,9 @@ const attentions: readonly OpCase[] = [
   }),
 ];
 
+type Rotary = Pick<OpCase, 'name' | 'inputs' | 'attributes'>;
 const rotaries: readonly OpCase[] = [
-  ...[0, 1].flatMap((interleaved) => [
+  ...[0, 1].flatMap((interleaved): readonly Rotary[] => [
     {
       name: `RotaryEmbedding of rank 4, interleaved ${interleaved}`,
       inputs: [f(2, 3, 4, 8), f(2, 4, 4), f(2, 4, 4)],
@@ -131,6 +132,16 @@ const fusedAttentions: readonly OpCase[] = [
   }),
 ];
 
+const fusedProducts: readonly (Pick<OpCase, 'inputs' | 'attributes'> & { readonly what: string })[] = [
+  { what: 'plain', inputs: [f(2, 3, 4), f(4, 5)] },
+  {
+    what: 'turned, scaled',
+    inputs: [f(2, 4, 3), f(2, 5, 4)],
+    attributes: { transA: 1, transB: 1, alpha: float(0.3) },
+  },
+  { what: 'turned batch', inputs: [f(3, 2, 4), f(2, 4, 5)], attributes: { transBatchA: 1 } },
+  { what: 'turned batch and matrix', inputs: [f(4, 2, 3), f(2, 4, 5)], attributes: { transBatchA: 1, transA: 1 } },
+];
 const norm = [between(0.5, 1.5, 4), f(4)];
 const fused: readonly OpCase[] = [
   microsoft('SkipLayerNormalization', 'with a bias and its sum', {
@@ -161,16 +172,9 @@ const fused: readonly OpCase[] = [
   ].map(({ op, ...test }) =>
     microsoft(op, `of ${test.inputs.length} inputs${'attributes' in test ? ', α' : ''}`, test),
   ),
-  ...[
-    { what: 'plain', inputs: [f(2, 3, 4), f(4, 5)] },
-    {
-      what: 'turned, scaled',
-      inputs: [f(2, 4, 3), f(2, 5, 4)],
-      attributes: { transA: 1, transB: 1, alpha: float(0.3) },
-    },
-    { what: 'turned batch', inputs: [f(3, 2, 4), f(2, 4, 5)], attributes: { transBatchA: 1 } },
-    { what: 'turned batch and matrix', inputs: [f(4, 2, 3), f(2, 4, 5)], attributes: { transBatchA: 1, transA: 1 } },
-  ].map(({ what, ...test }) => microsoft('FusedMatMul', what, { ...test, dtype: 'float64', batched: [] })),
+  ...fusedProducts.map(({ what, ...test }) =>
+    microsoft('FusedMatMul', what, { ...test, dtype: 'float64', batched: [] }),
+  ),
   microsoft('TransposeMatMul', 'turned', { inputs: [f(2, 3, 4), f(2, 5, 4)], attributes: { transB: 1 } }),
   ...['Relu', 'LeakyRelu', 'Tanh', 'Sigmoid'].map((activation) =>
     microsoft('FusedGemm', activation, {
