@@ -36,6 +36,23 @@ const renderers = {
       .join('; ');
   },
 
+  /** The design space in one line: the best of each training at half of the MACs. */
+  survey(read) {
+    const result = read('exit-design-space');
+    if (result === undefined) return NONE;
+    const [budget] = result.budgets;
+    const best = (training) =>
+      Math.max(
+        ...result.rows
+          .filter((row) => row.training === training && row.mode === 'input-dependent' && row.budget === budget)
+          .map(({ accuracy }) => accuracy ?? 0),
+      );
+    return (
+      `ResNet-8 on Fashion-MNIST at ${percent(budget, 0)} of its MACs: ${percent(best('exits-only'))} with exits trained alone, ` +
+      `${percent(best('joint'))} jointly; the plain network ${percent(result.prepared.accuracy.plain)}`
+    );
+  },
+
   /** Accuracy under budgets on the average latency, beside the two baselines. */
   'hapi-budgets'(read) {
     const body = hapiRuns(read).flatMap(([, title, { backbone, budgets }]) =>
@@ -114,7 +131,21 @@ const renderers = {
         number(peakMemoryNativeOverPytorch),
       ];
     });
-    const peer = measured['resnet-20']?.ratios.find(({ name }) => name === 'native / TensorFlow.js');
+    const lstm = read('train-step-lstm');
+    if (lstm !== undefined) {
+      const { native, wasm, ...peers } = lstm.results;
+      const fastest = Math.max(...Object.values(peers).map(({ charactersPerSecond }) => charactersPerSecond));
+      const windows = (speed) => number(speed / 64, 1);
+      const { ratio, bar, met } = lstm.ratios.find(({ name }) => name === 'native / PyTorch') ?? {};
+      body.push([
+        'character LSTM, 64 steps',
+        '32',
+        ...[native?.charactersPerSecond, wasm?.charactersPerSecond, fastest].map(windows),
+        ratio === undefined ? NONE : `${number(ratio)} (bar ${bar}: ${met ? 'met' : 'missed'})`,
+        NONE,
+      ]);
+    }
+    const peers = (measured['resnet-20']?.ratios ?? []).filter(({ name }) => /TensorFlow|onnxsim/.test(name));
     const head = [
       'network',
       'batch',
@@ -126,9 +157,8 @@ const renderers = {
     ];
     return [
       rows(head, body.length > 0 ? body : [Array(head.length).fill(NONE)]),
-      ...(peer === undefined
-        ? []
-        : ['', `ResNet-20 against TensorFlow.js on its CPU backend: ${number(peer.ratio, 0)} times as fast.`]),
+      ...(peers.length === 0 ? [] : ['']),
+      ...peers.map(({ name, ratio }) => `- ResNet-20, ${name}: ${number(ratio, ratio < 10 ? 1 : 0)}`),
     ].join('\n');
   },
 

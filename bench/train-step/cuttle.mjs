@@ -22,7 +22,7 @@ const batch = Number(values.batch ?? network.batch);
 const { backend } = values;
 
 const spec = {
-  losses: [{ kind: 'cross-entropy', name: 'classification', logits: 'logits', axis: network.axis }],
+  losses: [{ kind: 'cross-entropy', name: 'classification', logits: 'logits' }],
   optimizer: network.optimizer,
   weightDecay: network.weightDecay,
   profile: backend === 'wasm' ? 'wasm' : 'cpu',

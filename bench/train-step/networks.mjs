@@ -1,10 +1,9 @@
 /** @file The networks of bench/train-step on Cuttle's side: model, loss, one made-up batch. `networks.py` has the same ones. */
 import { Tensor } from '../../dist/ir/index.js';
 import { createRandom } from '../../dist/platform/index.js';
-import { buildArchitecture, buildTextArchitecture, transformerBlock } from '../../dist/zoo/index.js';
+import { buildArchitecture, transformerBlock } from '../../dist/zoo/index.js';
 
 const SGD = { kind: 'sgd', momentum: 0.9, nesterov: true };
-const VOCABULARY = 65;
 
 function images(batch, random) {
   const pixels = Float32Array.from({ length: batch * 3 * 32 * 32 }, () => random.normal());
@@ -27,23 +26,11 @@ const classifier = (architecture, batch) => ({
   feeds: (random, size = batch) => ({ input: images(size, random), labels: integers([size], 10, random) }),
 });
 
-/** By name: title, batch, optimiser, axis of the classes, model, feeds of one batch. The loss is the cross-entropy of `logits` with `labels`. */
+/** By name: title, batch, optimiser, model, feeds of one batch. The loss is the cross-entropy of `logits` with `labels`. */
 export const networks = {
   'resnet-20': classifier('resnet-20', 128),
   'mobilenet-v2': classifier('mobilenet-v2', 32),
   'vgg-11': classifier('vgg-11', 32),
-  'char-lstm': {
-    title: 'character LSTM (embedding 64, LSTM of 256), 64 characters',
-    batch: 32,
-    weightDecay: 0,
-    optimizer: { kind: 'adam' },
-    axis: -1,
-    model: () => buildTextArchitecture('char-lstm', { vocabulary: VOCABULARY, seed: 1 }),
-    feeds: (random, size = 32) => ({
-      input: integers([size, 64], VOCABULARY, random),
-      labels: integers([size, 64], VOCABULARY, random),
-    }),
-  },
   'transformer-block': {
     title: 'one Transformer encoder block (width 128, 4 heads, 512 inner), 64 tokens',
     batch: 32,

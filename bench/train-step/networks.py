@@ -9,8 +9,6 @@ from torch import nn
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "train-accuracy"))
 from pytorch import ResNet20  # noqa: E402
 
-VOCABULARY = 65
-
 
 def conv_block(channels, width, kernel, stride=1, groups=1):
     return nn.Sequential(
@@ -56,18 +54,6 @@ def vgg_11():
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
 
 
-class CharLstm(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, 64)
-        self.lstm = nn.LSTM(64, 256, batch_first=True)
-        self.dropout = nn.Dropout(0.2)
-        self.fc = nn.Linear(256, VOCABULARY)
-
-    def forward(self, x):
-        return self.fc(self.dropout(self.lstm(self.embedding(x))[0])).flatten(0, 1)
-
-
 class TransformerBlock(nn.Module):
     def __init__(self):
         super().__init__()
@@ -80,10 +66,6 @@ class TransformerBlock(nn.Module):
 
 def images(batch):
     return torch.randn(batch, 3, 32, 32).to(memory_format=torch.channels_last), torch.randint(0, 10, (batch,))
-
-
-def characters(batch):
-    return torch.randint(0, VOCABULARY, (batch, 64)), torch.randint(0, VOCABULARY, (batch * 64,))
 
 
 def sgd(parameters):
@@ -99,6 +81,5 @@ NETWORKS = {
     "resnet-20": (ResNet20, images, sgd),
     "mobilenet-v2": (mobilenet_v2, images, sgd),
     "vgg-11": (vgg_11, images, sgd),
-    "char-lstm": (CharLstm, characters, adam),
     "transformer-block": (TransformerBlock, lambda batch: (torch.randn(batch, 64, 128), torch.randint(0, 10, (batch,))), adam),
 }

@@ -1,9 +1,10 @@
 /**
- * @file One training step of several networks: Cuttle native and WASM, PyTorch; for ResNet-20 TensorFlow.js and onnxsim as well.
+ * @file One training step of several networks (run-lstm.mjs has the recurrent one): Cuttle native and WASM, PyTorch; for ResNet-20 TensorFlow.js and onnxsim as well.
  *
- * node bench/train-step/run.mjs [--networks resnet-20,…] [--rounds 3] [--threads 2] [--steps 12] [--skip tfjs,wasm,pytorch,onnxsim]
+ * node bench/train-step/run.mjs [--networks resnet-20,…] [--rounds 3] [--threads 2] [--steps 12] [--blas FOLDER] [--skip tfjs,wasm,pytorch,onnxsim]
  *
- * Needs `npm run build`; PyTorch is Debian's python3-torch; TensorFlow.js is installed into bench/peers on first use. The
+ * Needs `npm run build`; PyTorch is Debian's python3-torch, whose matrix products come from the libblas.so.3 that the loader
+ * finds: `--blas` names a folder with a faster one than Debian's reference, such as libopenblas0-openmp's. TensorFlow.js is installed into bench/peers on first use. The
  * contestants run one after another in processes of their own, in several rounds, so that noise of the machine meets all
  * of them. Results go to bench/results/train-step.json, where networks that were not asked for keep theirs.
  * TensorFlow.js takes seconds per image, so its batch is small. onnxsim's step graph needs a Python with onnxsim and
@@ -11,7 +12,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { describeDevice } from '../../dist/runtime/index.js';
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     threads: { type: 'string', default: '2' },
     steps: { type: 'string', default: '12' },
+    blas: { type: 'string' },
     skip: { type: 'string', default: '' },
   },
 });
@@ -72,6 +74,7 @@ const report = {
   task: 'forward, backward and update of one batch of made-up numbers',
   seed: 1,
   device: await describeDevice({ backend: 'native', threads: Number(values.threads) }),
+  blas: values.blas === undefined ? 'reference' : basename(values.blas),
   networks: { ...previous.networks },
 };
 if (!skipped.has('tfjs') && values.networks.includes('resnet-20')) installPeers();
@@ -94,7 +97,11 @@ function measure(network) {
       const { status, stdout } = spawnSync(command, args, {
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 2],
-        env: { ...process.env, OMP_NUM_THREADS: values.threads },
+        env: {
+          ...process.env,
+          OMP_NUM_THREADS: values.threads,
+          ...(name === 'pytorch' && values.blas && { LD_LIBRARY_PATH: values.blas }),
+        },
       });
       if (status !== 0) {
         console.error(`${name} failed`);

@@ -65,16 +65,29 @@ describe('measured figures', () => {
           network: 'resnet20',
           exits: [3, 9],
           blockEnds: true,
-          decile: {
+          inALoop: {
             toTheEnd: { percent: 2.5, microseconds: 30 },
             leavingAtTheFirst: { percent: 1, microseconds: 2.25 },
           },
+          alternating: { toTheEnd: { percent: 4, microseconds: 48 } },
         },
       ],
     },
     'train-step': {
-      results: { native: { batch: 128, imagesPerSecond: 200 }, pytorch: { batch: 128, imagesPerSecond: 250 } },
-      ratios: [{ name: 'native / PyTorch', ratio: 0.8, bar: 0.5, met: true }],
+      networks: {
+        'resnet-20': {
+          results: { native: { batch: 128, imagesPerSecond: 200 }, pytorch: { batch: 128, imagesPerSecond: 250 } },
+          ratios: [
+            { name: 'native / PyTorch', ratio: 0.8, bar: 0.75, met: true },
+            { name: 'native / onnxsim', ratio: 5.25, bar: 1, met: true },
+          ],
+          peakMemoryNativeOverPytorch: 1.125,
+        },
+      },
+    },
+    'train-step-lstm': {
+      results: { native: { charactersPerSecond: 64_000 }, pytorch: { charactersPerSecond: 32_000 } },
+      ratios: [{ name: 'native / PyTorch', ratio: 2, bar: 0.6, met: true }],
     },
     'train-accuracy': { recipe: { epochs: 10 }, cuttle: { accuracy: 0.85 }, pytorch: { accuracy: 0.851 } },
     search: {
@@ -89,9 +102,10 @@ describe('measured figures', () => {
     '| ResNet-20 | 90.00 % | 50% | 89.00 % | 88.00 % | – |',
     '| predicted against measured latency, median relative error | 5.0 % | – |',
     '| designs run | 3 | – |',
-    '| ResNet-20 | 2 | block ends | 2.5 % (30.0 µs) | 1.0 % (2.3 µs) |',
-    '| Cuttle, native | 128 | 200.0 |',
-    '- native / PyTorch: 0.80 (bar 0.5: met)',
+    '| ResNet-20 | 2 | block ends | 2.5 % (30.0 µs) | 1.0 % (2.3 µs) | 4.0 % (48.0 µs) |',
+    '| resnet-20 | 128 | 200.0 | – | 250.0 | 0.80 (bar 0.75: met) | 1.13 |',
+    '| character LSTM, 64 steps | 32 | 1000.0 | – | 500.0 | 2.00 (bar 0.6: met) | – |',
+    '- ResNet-20, native / onnxsim: 5.3',
     '| PyTorch | 10 | 85.10 % |',
     '| average | 50 % | 10 of 10 | 2.5 s |',
   ])('%s', (line) => expect(filled).toContain(line));
