@@ -2,7 +2,7 @@
  * Step 1 of the design-space bench: trains a small network on Fashion-MNIST, its exits in three ways (alone on the frozen
  * network, with distillation, jointly from scratch), and the same network at smaller widths.
  *
- *   node bench/exit-design-space/prepare.mjs [--images 12000] [--epochs 8] [--exit-epochs 4] [--threads 1] [--seed 0]
+ *   node bench/exit-design-space/prepare.mjs [--images 12000] [--epochs 8] [--exit-epochs 4] [--threads 1] [--seed 0] [--widths 0.5,0.25]
  *
  * Needs `npm run build`. Results stay in bench/.work/exit-design-space and are reused; an interrupted training continues.
  */
@@ -32,6 +32,7 @@ const { values } = parseArgs({
     'exit-epochs': { type: 'string', default: '4' },
     threads: { type: 'string', default: '1' },
     seed: { type: 'string', default: '0' },
+    widths: { type: 'string', default: '0.5,0.25' },
   },
 });
 const seed = Number(values.seed);
@@ -125,7 +126,7 @@ for (const [name, model] of Object.entries(networks))
     writeFileSync(path, encodeMemo(memo));
   }
 const widths = {};
-for (const width of [0.5, 0.25]) {
+for (const width of values.widths.split(',').map(Number)) {
   const model = await once(`width-${width}`, (checkpoints) => trainPlain(width, checkpoints));
   widths[width] = (await evaluate(model, data.test, { preprocessing, session })).accuracy;
 }
