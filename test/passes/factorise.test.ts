@@ -16,7 +16,7 @@ describe('the decomposition', () => {
     [4, 12],
     [7, 1],
   ])('of a %i×%i matrix: orthonormal factors, descending values, the matrix again', (rows, columns) => {
-    const matrix = noise(createRandom(1), [rows, columns]).data as Float32Array;
+    const matrix = noise(createRandom(1), [rows, columns]).data;
     const { left, singular, right } = decompose(matrix, rows, columns);
     const k = Math.min(rows, columns);
     expect([...singular]).toEqual([...singular].sort((a, b) => b - a));

@@ -35,7 +35,7 @@ describe('one convolution', () => {
     const ranges = await measureRanges(model, quantisableActivations(model), [{ input }], { threads: 1 });
     expect([...ranges.keys()]).toEqual(['input', value]);
     const result = quantise(model, { ranges, perChannel });
-    const x = input.data as Float32Array;
+    const x = input.data;
     const w = model.graph.initializers.get('weight')!.data as Float32Array;
     const c = model.graph.initializers.get('bias')!.data as Float32Array;
     const step = (Math.max(...x) - Math.min(...x)) / 255;
