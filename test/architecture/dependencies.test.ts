@@ -16,6 +16,7 @@ const floors: Readonly<Record<string, number>> = {
   zoo: 4,
   train: 4,
   exits: 5,
+  split: 5,
   report: 6,
   cli: 7,
 };
@@ -23,6 +24,7 @@ const floors: Readonly<Record<string, number>> = {
 /** Pairs of rooms on one floor that may import each other, with the reason. */
 const sideways: Readonly<Record<string, string>> = {
   'train → data': 'the training loop reads batches',
+  'split → exits': 'split inference with exits (SPINN) needs their policies and score tables',
   'platform → ir': 'file errors are branded Cuttle errors',
 };
 
@@ -32,6 +34,7 @@ const libraries: readonly (readonly [library: RegExp, rooms: readonly string[]])
   [/^onnxruntime-/, ['runtime']],
   [/^node:/, ['platform']],
   [/^commander$/, ['cli']],
+  [/^(fflate|lz4-napi|@hpcc-js\/wasm-zstd)$/, ['split', 'platform']],
   [/^(sharp|tar-stream|mnist)$/, ['data', 'platform']],
 ];
 

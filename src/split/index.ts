@@ -1,0 +1,3 @@
+/** @file `cuttle/split`: device and cloud together — cuts, packing, profiles, the scheduler. Runs in Node and browsers. */
+export * from './cuts.js';
+export * from './packing/index.js';
