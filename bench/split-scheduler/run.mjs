@@ -1,0 +1,78 @@
+/**
+ * @file Time of one decision over 60 cuts × 20 thresholds × 8 bit-widths, for goals of different kinds.
+ *
+ * After a build: node bench/split-scheduler/run.mjs   → bench/results/split-scheduler.json
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createRandom } from '../../dist/platform/index.js';
+import { describeDevice } from '../../dist/runtime/index.js';
+import { Scheduler } from '../../dist/split/index.js';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const [C, T, B] = [60, 20, 8];
+const random = createRandom(1);
+const column = (length, scale) => Float64Array.from({ length }, () => scale * random.next());
+const scheduler = new Scheduler({
+  cuts: Array.from({ length: C }, (_, i) => i),
+  thresholds: Array.from({ length: T }, (_, i) => 0.5 + i / 40),
+  bits: [2, 3, 4, 5, 6, 8, 12, 32],
+  deviceMs: column(C * T, 100),
+  serverMs: column(C * T, 20),
+  sent: column(C * T, 1),
+  bytes: column(C * B, 50_000),
+  packMs: column(C * B, 1),
+  unpackMs: column(C * B, 1),
+  accuracy: column(C * T * B, 1),
+  responseBytes: 100,
+  power: { compute: 5, send: 2, idle: 1 },
+});
+const within = (metric, op, value) => ({ metric, op, value });
+const goals = {
+  'fastest within 1 pp': {
+    constraints: [within('accuracy', '>=', 0.6)],
+    targets: [{ metric: 'throughput', goal: 'max' }],
+  },
+  'deadline, least server time': {
+    constraints: [within('latency', '<=', 60), within('accuracy', '>=', 0.5)],
+    targets: [
+      { metric: 'server', goal: 'min', tolerance: 1 },
+      { metric: 'accuracy', goal: 'max' },
+    ],
+  },
+  'all six metrics, relaxed': {
+    constraints: [
+      within('accuracy', '>=', 0.3),
+      within('energy', '<=', 900),
+      within('device', '<=', 90),
+      within('latency', '<=', 0.001),
+    ],
+    targets: ['throughput', 'server', 'latency'].map((metric) => ({ metric, goal: 'min', tolerance: 5 })),
+  },
+};
+const rows = Object.entries(goals).map(([name, goal]) => {
+  const times = [];
+  for (let i = 0; i < 400; i++) {
+    const conditions = {
+      deviceScale: 1 + random.next(),
+      serverScale: 1,
+      latencyMs: 40,
+      bytesPerMs: 3000 * random.next(),
+    };
+    const start = performance.now();
+    scheduler.decide(goal, conditions);
+    if (i >= 100) times.push(performance.now() - start);
+  }
+  times.sort((a, b) => a - b);
+  return { goals: name, p50Ms: Number(times[150].toFixed(3)), p99Ms: Number(times[296].toFixed(3)) };
+});
+const report = {
+  ...{ bench: 'split-scheduler', barMs: 2, papersMs: 14, configurations: C * T * B },
+  met: rows.every((row) => row.p50Ms < 2),
+  device: await describeDevice({ backend: 'native', threads: 1 }),
+  rows,
+};
+mkdirSync(join(here, '../results'), { recursive: true });
+writeFileSync(join(here, '../results/split-scheduler.json'), `${JSON.stringify(report, null, 2)}\n`);
+for (const row of rows) console.log(JSON.stringify(row));
