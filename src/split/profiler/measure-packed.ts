@@ -3,6 +3,7 @@
  * device half, packing and unpacking what crosses, and running the server half (DynO §4.2).
  */
 import type { Tensor } from '../../ir/index.js';
+import { now } from '../../platform/index.js';
 import { openSession, type Session, type SessionOptions } from '../../runtime/index.js';
 import { halvesOf, type Cuts } from '../cuts.js';
 import { pureCodecs, type Codecs } from '../packing/codecs.js';
@@ -35,6 +36,9 @@ export interface MeasuredCut {
   readonly bytes: number;
   /** Bytes unpacked per byte sent; 1 where nothing is sent. */
   readonly ratio: number;
+  /** Mean time to pack and to unpack one sample on this machine, ms; 0 where nothing is sent. */
+  readonly packMs: number;
+  readonly unpackMs: number;
 }
 
 /**
@@ -61,6 +65,8 @@ export async function measurePacked(
       const [device, server] = [await open(halves.device), await open(halves.server)];
       const right = new Float64Array(options.packings.length);
       const bytes = new Float64Array(options.packings.length);
+      const packMs = new Float64Array(options.packings.length);
+      const unpackMs = new Float64Array(options.packings.length);
       let unpacked = 0;
       for (const { feeds, label } of samples) {
         signal?.throwIfAborted();
@@ -70,9 +76,14 @@ export async function measurePacked(
         for (const [p, packing] of options.packings.entries()) {
           let answer = known[logits];
           if (server && crossing) {
+            const start = now();
             const frame = packTensors(crossing, packing, codecs);
+            const packed = now();
+            const back = unpackTensors(frame, codecs);
+            packMs[p]! += packed - start;
+            unpackMs[p]! += now() - packed;
             bytes[p]! += frame.length;
-            answer = (await server.run(unpackTensors(frame, codecs)))[logits] ?? answer;
+            answer = (await server.run(back))[logits] ?? answer;
           }
           if (argmax(answer!.data as Float32Array) === label) right[p]!++;
         }
@@ -83,6 +94,8 @@ export async function measurePacked(
           accuracy: right[p]! / samples.length,
           bytes: bytes[p]! / samples.length,
           ratio: server ? unpacked / bytes[p]! : 1,
+          packMs: packMs[p]! / samples.length,
+          unpackMs: unpackMs[p]! / samples.length,
         }),
       );
     } finally {
