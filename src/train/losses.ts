@@ -126,10 +126,7 @@ function distillation(term: Extract<LossTerm, { kind: 'distillation' }>, context
   return temperature === 1 ? divergence : b.op('Mul', [divergence, b.scalar(temperature * temperature)]);
 }
 
-function binaryCrossEntropy(
-  term: Extract<LossTerm, { kind: 'binary-cross-entropy' }>,
-  context: LossContext,
-): string {
+function binaryCrossEntropy(term: Extract<LossTerm, { kind: 'binary-cross-entropy' }>, context: LossContext): string {
   const { b } = context;
   const target = context.target(term.target ?? 'target', 'float32', context.shapeOf(term.prediction));
   if (term.holds === 'logits') {

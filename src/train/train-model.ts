@@ -175,10 +175,7 @@ export async function trainModel(options: TrainModelOptions): Promise<TrainedMod
       }),
     learningRate: warmUp > 0 ? withWarmUp(schedule, warmUp) : schedule,
     averageDecay: options.averageDecay,
-    evaluate:
-      data.calibration.size > 0
-        ? (current) => evaluate(current, data.calibration, evaluation)
-        : undefined,
+    evaluate: data.calibration.size > 0 ? (current) => evaluate(current, data.calibration, evaluation) : undefined,
     earlyStopping: options.earlyStopping,
     checkpoints: options.checkpoints,
     checkpointSteps: options.checkpointSteps,

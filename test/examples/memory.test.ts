@@ -10,13 +10,13 @@ interface Measured {
   readonly samples: readonly { readonly runs: number; readonly wasm: number; readonly workerHeap: number }[];
 }
 interface MemoryBench {
-  measureMemory(options: {
+  readonly measureMemory: (options: {
     readonly runs: number;
     readonly warmUp: number;
     readonly samples: number;
     readonly outDir: string;
-  }): Promise<Measured>;
-  growth(measured: Measured): { readonly jsHeap: number; readonly wasm: number };
+  }) => Promise<Measured>;
+  readonly growth: (measured: Measured) => { readonly jsHeap: number; readonly wasm: number };
 }
 
 test.skipIf(!browserTest)(

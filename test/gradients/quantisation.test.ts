@@ -28,7 +28,7 @@ async function gradientsThrough(
   const model = makeModel(b.graph('quantised', [{ name: loss, type: tensorType('float32', []) }]));
   const { graph, gradients } = appendGradients(model, loss, ['x', ...others]);
   const outputs = [...gradients.values()].map((name) => ({ name: name!, type: undefined }));
-  const found = await runModel({ ...model, graph: { ...graph, outputs } } as Model, { x }, backend);
+  const found = await runModel({ ...model, graph: { ...graph, outputs } }, { x }, backend);
   return Object.fromEntries([...gradients].map(([name, gradient]) => [name, found[gradient!]!.numbers()]));
 }
 

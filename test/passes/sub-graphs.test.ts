@@ -61,7 +61,7 @@ const truth = (value: boolean) => Tensor.of('bool', [], [value ? 1 : 0]);
 async function expectSame(before: Model, after: Model): Promise<void> {
   const takesCondition = before.graph.inputs.some(({ name }) => name === 'c');
   for (const c of takesCondition ? [true, false] : [true]) {
-    const feeds = takesCondition ? { x, c: truth(c) } : { x };
+    const feeds: Record<string, Tensor> = takesCondition ? { x, c: truth(c) } : { x };
     const [old, now] = [await runModel(before, feeds), await runModel(after, feeds)];
     expect(now.y!.numbers()).toEqual(old.y!.numbers());
   }

@@ -53,8 +53,7 @@ export class Arith {
   where = (condition: string, x: Operand, y: Operand): string =>
     this.#b.op('Where', [condition, this.#value(x), this.#value(y)]);
   /** x, at least `low` and at most `high`. */
-  clip = (x: string, low: number, high: number): string =>
-    this.#b.op('Clip', [x, this.scalar(low), this.scalar(high)]);
+  clip = (x: string, low: number, high: number): string => this.#b.op('Clip', [x, this.scalar(low), this.scalar(high)]);
   and = (x: string, y: string): string => this.#b.op('And', [x, y]);
   not = (x: string): string => this.#b.op('Not', [x]);
   /** A boolean or integer value as numbers of this type. */
