@@ -1,7 +1,7 @@
 /** @file Straight-through gradients of quantisation: against PyTorch's, through chains of integers, and where they are refused. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { GraphBuilder, makeModel, Tensor, tensorType, type Model, type Shape } from '../../src/ir/index.js';
+import { GraphBuilder, makeModel, Tensor, tensorType, type Shape } from '../../src/ir/index.js';
 import { UnsupportedGradientError, UnsupportedOpError } from '../../src/ops/index.js';
 import { appendGradients } from '../../src/passes/index.js';
 import type { Backend } from '../../src/runtime/index.js';
