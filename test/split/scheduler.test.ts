@@ -12,7 +12,7 @@ import {
   type SplitTables,
 } from '../../src/split/scheduler/index.js';
 
-const METRICS: readonly Metric[] = ['latency', 'throughput', 'server', 'device', 'accuracy', 'energy'];
+const METRICS: readonly Metric[] = ['latency', 'latency95', 'throughput', 'server', 'device', 'accuracy', 'energy'];
 
 /** Tables of few different numbers, so that ties are common. */
 const tablesOf = fc
@@ -25,13 +25,18 @@ const tablesOf = fc
       thresholds: fc.constant(Array.from({ length: T }, (_, i) => i / T)),
       bits: fc.constant(Array.from({ length: B }, (_, i) => i + 1)),
       deviceMs: column(C * T),
-      serverMs: column(C * T),
+      serverMs: column(C * T * B),
       sent: column(C * T, 4).map((values) => values.map((v) => v / 4)),
       bytes: column(C * B, 1000),
       packMs: column(C * B, 2),
       unpackMs: column(C * B, 2),
       accuracy: column(C * T * B, 5).map((values) => values.map((v) => v / 5)),
       responseBytes: fc.constant(40),
+      tail: fc.record({
+        deviceMs: column(C * T),
+        sent: column(C * T, 1),
+        serverMs: column(C * T * B),
+      }),
       power: fc.constant({ compute: 5, send: 2, idle: 1 }),
     });
   });
@@ -76,10 +81,18 @@ function bruteForce(
       tables.bits.forEach((___, b) => {
         const sent = tables.sent[c * T + t]!;
         const device = conditions.deviceScale * (tables.deviceMs[c * T + t]! + sent * tables.packMs[c * B + b]!);
-        const server = conditions.serverScale * (tables.serverMs[c * T + t]! + sent * tables.unpackMs[c * B + b]!);
+        const server =
+          conditions.serverScale * (tables.serverMs[(c * T + t) * B + b]! + sent * tables.unpackMs[c * B + b]!);
         const link = sent > 0 ? (sent * (tables.bytes[c * B + b]! + tables.responseBytes)) / conditions.bytesPerMs : 0;
         const wait = sent * conditions.latencyMs;
+        const tail = tables.tail!;
+        const late = tail.sent[c * T + t]!;
         all.push({
+          latency95:
+            conditions.deviceScale * (tail.deviceMs[c * T + t]! + late * tables.packMs[c * B + b]!) +
+            late * conditions.latencyMs +
+            (late > 0 ? (tables.bytes[c * B + b]! + tables.responseBytes) / conditions.bytesPerMs : 0) +
+            conditions.serverScale * (tail.serverMs[(c * T + t) * B + b]! + late * tables.unpackMs[c * B + b]!),
           index: all.length,
           latency: device + wait + link + server,
           throughput: 1000 / Math.max(device, link, server),
@@ -159,6 +172,12 @@ describe('the scheduler', () => {
     const goals: Goals = { constraints: [], targets: [{ metric: 'energy', goal: 'min' }] };
     expect(() => new Scheduler(two).decide(goals, link)).toThrow(SchedulerError);
     expect(new Scheduler(two).decide(fastest, link).metrics.energy).toBeUndefined();
+  });
+
+  test('so is the 95th percentile', () => {
+    const goals: Goals = { constraints: [{ metric: 'latency95', op: '<=', value: 3 }], targets: [] };
+    expect(() => new Scheduler(two).decide(goals, link)).toThrow(SchedulerError);
+    expect(new Scheduler(two).decide(fastest, link).metrics.latency95).toBeUndefined();
   });
 
   test('refuses tables that do not fit and conditions that are none', () => {

@@ -35,19 +35,27 @@ export function tablesWithoutExits(
   for (const [name, times] of Object.entries({ deviceMs, serverMs }))
     if (times.length !== cuts.cuts.length)
       throw new SchedulerError(`${times.length} values (${name}) for ${cuts.cuts.length} cuts`);
+  const [device, server] = [deviceMs, serverMs].map((times) => Float64Array.from(numbers, (cut) => times[cut]!)) as [
+    Float64Array,
+    Float64Array,
+  ];
+  const serverOfWidths = Float64Array.from(measured, (_, i) => server[Math.floor(i / bits.length)]!);
+  const sent = Float64Array.from(numbers, (cut) => (cuts.cuts[cut]!.frontier.length > 0 ? 1 : 0));
   return {
     cuts: numbers,
     // Nothing leaves early: no confidence is ever above it.
     thresholds: [Infinity],
     bits,
-    deviceMs: Float64Array.from(numbers, (cut) => deviceMs[cut]!),
-    serverMs: Float64Array.from(numbers, (cut) => serverMs[cut]!),
-    sent: Float64Array.from(numbers, (cut) => (cuts.cuts[cut]!.frontier.length > 0 ? 1 : 0)),
+    deviceMs: device,
+    serverMs: serverOfWidths,
+    sent,
     bytes: Float64Array.from(measured, (row) => row.bytes),
     packMs: Float64Array.from(measured, (row) => row.packMs),
     unpackMs: Float64Array.from(measured, (row) => row.unpackMs),
     accuracy: Float64Array.from(measured, (row) => row.accuracy),
     responseBytes,
+    // Every sample goes the same way.
+    tail: { deviceMs: device, sent, serverMs: serverOfWidths },
     ...(power !== undefined && { power }),
   };
 }

@@ -3,7 +3,7 @@
  * configurations are looked at, metric by metric over plain arrays (SPINN algorithm 1, DynO algorithm 2).
  */
 import { SchedulerError } from './errors.js';
-import { metricOf, type Conditions, type Metric } from './metrics.js';
+import { Metrics, type Conditions, type Metric } from './metrics.js';
 import { checkTables, type SplitTables } from './tables.js';
 
 /** A hard constraint; earlier ones matter more. */
@@ -46,20 +46,31 @@ export interface Decision {
   readonly index: number;
   /** Constraints that no configuration could meet besides those before them; empty where all are met. */
   readonly unmet: readonly Constraint[];
-  /** Predicted; energy where it is known. */
-  readonly metrics: Readonly<Record<Exclude<Metric, 'energy'>, number>> & { readonly energy: number | undefined };
+  /** Predicted; energy and the 95th percentile of the latency where they are known. */
+  readonly metrics: Readonly<Record<Exclude<Metric, 'energy' | 'latency95'>, number>> & {
+    readonly energy: number | undefined;
+    readonly latency95: number | undefined;
+  };
 }
 
 /**
- * Schedules many times over the same tables: they are checked once. Ties go to the configuration with the lowest number.
- * Throws SchedulerError where the tables do not fit.
+ * Schedules many times over the same tables: they are checked once, and memory is taken once. Ties go to the configuration
+ * with the lowest number. Throws SchedulerError where the tables do not fit.
  */
 export class Scheduler {
   readonly tables: SplitTables;
+  readonly #metrics: Metrics;
+  /** The configurations that are left, in the first places. */
+  readonly #left: Int32Array;
+  /** Distances of those that are left. */
+  readonly #away: Float64Array;
 
   constructor(tables: SplitTables) {
     checkTables(tables);
     this.tables = tables;
+    this.#metrics = new Metrics(tables);
+    this.#left = new Int32Array(tables.accuracy.length);
+    this.#away = new Float64Array(tables.accuracy.length);
   }
 
   /** The best configuration under these conditions. Throws SchedulerError for goals or conditions that make no sense. */
@@ -69,34 +80,37 @@ export class Scheduler {
     const known = new Map<Metric, Float64Array>();
     const column = (metric: Metric): Float64Array => {
       let values = known.get(metric);
-      if (values === undefined) known.set(metric, (values = metricOf(this.tables, conditions, metric)));
+      if (values === undefined) known.set(metric, (values = this.#metrics.column(metric, conditions)));
       return values;
     };
-    let left = Int32Array.from({ length: this.tables.accuracy.length }, (_, index) => index);
+    const left = this.#left;
+    let count = left.length;
+    for (let i = 0; i < count; i++) left[i] = i;
     const { constraints, targets, infeasible = 'relax' } = goals;
     let unmet: readonly Constraint[] = [];
     for (const [place, constraint] of constraints.entries()) {
-      const values = column(constraint.metric);
-      const { value } = constraint;
-      const met =
-        constraint.op === '<='
-          ? left.filter((index) => values[index]! <= value)
-          : left.filter((index) => values[index]! >= value);
-      if (met.length > 0) {
-        left = met;
+      const met = keepMet(left, count, column(constraint.metric), constraint);
+      if (met > 0) {
+        count = met;
         continue;
       }
       unmet = infeasible === 'closest' ? [constraint] : constraints.slice(place);
       break;
     }
-    for (const constraint of unmet) left = nearest(left, violation(column(constraint.metric), left, constraint), 0);
-    for (const target of targets)
-      left = nearest(left, distance(column(target.metric), left, target.goal), target.tolerance ?? 0);
+    const away = this.#away;
+    for (const constraint of unmet) {
+      violations(away, left, count, column(constraint.metric), constraint);
+      count = keepNearest(left, count, away, 0);
+    }
+    for (const target of targets) {
+      distances(away, left, count, column(target.metric), target.goal);
+      count = keepNearest(left, count, away, target.tolerance ?? 0);
+    }
     return this.#decision(left[0]!, unmet, column);
   }
 
   #decision(index: number, unmet: readonly Constraint[], column: (metric: Metric) => Float64Array): Decision {
-    const { thresholds, bits, power } = this.tables;
+    const { thresholds, bits, power, tail } = this.tables;
     const value = (metric: Metric): number => column(metric)[index]!;
     return {
       cut: Math.floor(index / (thresholds.length * bits.length)),
@@ -111,35 +125,56 @@ export class Scheduler {
         device: value('device'),
         accuracy: value('accuracy'),
         energy: power === undefined ? undefined : value('energy'),
+        latency95: tail === undefined ? undefined : value('latency95'),
       },
     };
   }
 }
 
+/** Moves the configurations that meet a constraint to the front, in their order, and counts them; with none, nothing moves. */
+function keepMet(left: Int32Array, count: number, values: Float64Array, { op, value }: Constraint): number {
+  let met = 0;
+  if (op === '<=') {
+    for (let i = 0; i < count; i++) if (values[left[i]!]! <= value) left[met++] = left[i]!;
+  } else {
+    for (let i = 0; i < count; i++) if (values[left[i]!]! >= value) left[met++] = left[i]!;
+  }
+  return met;
+}
+
 /** How much each configuration misses a constraint by. */
-function violation(values: Float64Array, left: Int32Array, { op, value }: Constraint): Float64Array {
-  const missed = new Float64Array(left.length);
+function violations(
+  away: Float64Array,
+  left: Int32Array,
+  count: number,
+  values: Float64Array,
+  { op, value }: Constraint,
+): void {
   const sign = op === '<=' ? 1 : -1;
-  for (let i = 0; i < left.length; i++) missed[i] = Math.max(0, sign * (values[left[i]!]! - value));
-  return missed;
+  for (let i = 0; i < count; i++) away[i] = Math.max(0, sign * (values[left[i]!]! - value));
 }
 
 /** What each configuration should have little of to come near a goal. */
-function distance(values: Float64Array, left: Int32Array, goal: Target['goal']): Float64Array {
-  const away = new Float64Array(left.length);
-  for (let i = 0; i < left.length; i++) {
-    const value = values[left[i]!]!;
-    away[i] = goal === 'min' ? value : goal === 'max' ? -value : Math.abs(value - goal);
-  }
-  return away;
+function distances(
+  away: Float64Array,
+  left: Int32Array,
+  count: number,
+  values: Float64Array,
+  goal: Target['goal'],
+): void {
+  if (goal === 'min') for (let i = 0; i < count; i++) away[i] = values[left[i]!]!;
+  else if (goal === 'max') for (let i = 0; i < count; i++) away[i] = -values[left[i]!]!;
+  else for (let i = 0; i < count; i++) away[i] = Math.abs(values[left[i]!]! - goal);
 }
 
-/** Those whose distance is within a tolerance of the least. */
-function nearest(left: Int32Array, distances: Float64Array, tolerance: number): Int32Array<ArrayBuffer> {
+/** Keeps those whose distance is within a tolerance of the least, in their order, and counts them. */
+function keepNearest(left: Int32Array, count: number, away: Float64Array, tolerance: number): number {
   let least = Infinity;
-  for (const value of distances) if (value < least) least = value;
+  for (let i = 0; i < count; i++) if (away[i]! < least) least = away[i]!;
   const limit = least + tolerance;
-  return Int32Array.from(left).filter((_, i) => distances[i]! <= limit);
+  let kept = 0;
+  for (let i = 0; i < count; i++) if (away[i]! <= limit) left[kept++] = left[i]!;
+  return kept;
 }
 
 function checkGoals({ constraints, targets }: Goals): void {

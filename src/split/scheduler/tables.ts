@@ -8,12 +8,16 @@ import { SchedulerError } from './errors.js';
 export interface SplitTables {
   /** Cut numbers, as in `Cuts.cuts`; C of them. */
   readonly cuts: readonly number[];
+  /** `Infinity`: exits are not run at all. */
   readonly thresholds: readonly number[];
   /** 1 to 16, or 32 for unchanged values. */
   readonly bits: readonly number[];
   /** C × T: device compute per sample, ms, exits taken into account, at scale 1. */
   readonly deviceMs: Float64Array;
-  /** C × T: server compute per sample, ms, times the share that is sent, at scale 1. */
+  /**
+   * C × T × B: server compute per sample, ms, times the share that is sent, at scale 1. The width matters where exits lie
+   * behind the cut: they see quantised tensors, and where these make them unsure more samples go on.
+   */
   readonly serverMs: Float64Array;
   /** C × T: share of the samples that are sent, 0 to 1; 0 where the device does everything. */
   readonly sent: Float64Array;
@@ -26,25 +30,44 @@ export interface SplitTables {
   readonly accuracy: Float64Array;
   /** Bytes of one answer. */
   readonly responseBytes: number;
+  /** What the slowest of the fastest 95 % of the samples take: the metric `latency95`. Means do not tell it. */
+  readonly tail?: TailTables;
   /** Where known: power of the device in watts while it computes, sends and waits. */
   readonly power?: { readonly compute: number; readonly send: number; readonly idle: number };
+}
+
+/** The 95th percentile over samples: the sample with so much work that 95 % have no more. */
+export interface TailTables {
+  /** C × T: its device compute, ms. */
+  readonly deviceMs: Float64Array;
+  /** C × T: 1 where it is sent, else 0. */
+  readonly sent: Float64Array;
+  /** C × T × B: its server compute, ms; 0 where it is not sent. */
+  readonly serverMs: Float64Array;
 }
 
 /** Throws SchedulerError unless the sizes fit and every number is finite and not negative. */
 export function checkTables(tables: SplitTables): void {
   const [C, T, B] = [tables.cuts.length, tables.thresholds.length, tables.bits.length];
   if (C * T * B === 0) throw new SchedulerError('the tables hold no configuration');
-  const sizes: readonly (readonly [keyof SplitTables, number])[] = [
-    ['deviceMs', C * T],
-    ['serverMs', C * T],
-    ['sent', C * T],
-    ['bytes', C * B],
-    ['packMs', C * B],
-    ['unpackMs', C * B],
-    ['accuracy', C * T * B],
+  const { tail } = tables;
+  const sizes: readonly (readonly [string, Float64Array, number])[] = [
+    ['deviceMs', tables.deviceMs, C * T],
+    ['serverMs', tables.serverMs, C * T * B],
+    ['sent', tables.sent, C * T],
+    ['bytes', tables.bytes, C * B],
+    ['packMs', tables.packMs, C * B],
+    ['unpackMs', tables.unpackMs, C * B],
+    ['accuracy', tables.accuracy, C * T * B],
+    ...(tail
+      ? ([
+          ['tail.deviceMs', tail.deviceMs, C * T],
+          ['tail.sent', tail.sent, C * T],
+          ['tail.serverMs', tail.serverMs, C * T * B],
+        ] as const)
+      : []),
   ];
-  for (const [name, size] of sizes) {
-    const values = tables[name] as Float64Array;
+  for (const [name, values, size] of sizes) {
     if (values.length !== size) throw new SchedulerError(`table '${name}' has ${values.length} values, not ${size}`);
     for (const value of values)
       if (!(value >= 0 && value < Infinity)) throw new SchedulerError(`table '${name}' holds ${value}`);
