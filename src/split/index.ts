@@ -3,6 +3,7 @@ export * from './cuts.js';
 export { openSplitNetwork, SplitNetworkError, type SplitExit, type SplitNetwork } from './network.js';
 export { SegmentsReleasedError, SegmentSessions, type SegmentSessionsOptions } from './segment-sessions.js';
 export * from './segment-walk.js';
+export * from './oip/index.js';
 export * from './packing/index.js';
 export * from './profiler/index.js';
 export * from './scheduler/index.js';
