@@ -1,5 +1,5 @@
 /** @file What the parts of a progressive model cost: in MACs, from a profile of any device, or measured on this one. */
-import type { Model, Tensor } from '../ir/index.js';
+import type { Tensor } from '../ir/index.js';
 import { encodeModel } from '../onnx/index.js';
 import { costOf, inferShapes } from '../passes/index.js';
 import {
@@ -17,6 +17,7 @@ import { bakeDesign } from './bake.js';
 import { InvalidCostsError, type ExitCosts, type ExitMemory } from './costs.js';
 import { Dataflow } from './dataflow.js';
 import type { DesignChoice } from './design.js';
+import { crossingBytes, fitExitOverhead } from './exit-overhead.js';
 import { backboneOf, type Progressive } from './progressive.js';
 import { openProgressive } from './session.js';
 
@@ -78,11 +79,11 @@ export function exitMemory({ model, info }: Progressive, parts: ExitParts): Exit
 }
 
 /**
- * Costs in ms from a profile of the progressive model, made on any device at batch 1. `exitMs` is what each executed exit
- * adds besides its head's kernels (decision, call); 0 where omitted.
+ * Costs in ms from a profile of the progressive model, made on any device at batch 1. `exitMs` is what each early
+ * exit adds besides its head's kernels where it is executed (decision, call); nothing where omitted.
  * Throws InvalidCostsError where the profile is of another model.
  */
-export function costsFromProfile(progressive: Progressive, profile: Profile, exitMs = 0): ExitCosts {
+export function costsFromProfile(progressive: Progressive, profile: Profile, exitMs?: Float64Array): ExitCosts {
   const parts = exitParts(progressive);
   const layers = new Set(profile.layers.flatMap((layer) => [layer.name, ...(layer.members ?? [])]));
   [...parts.segments, ...parts.heads].forEach((group, index) => {
@@ -121,8 +122,8 @@ export interface MeasuredCosts {
   readonly profile: Profile;
   /** Of the backbone alone, ms (`typicalMs`). */
   readonly backboneMs: number;
-  /** What each executed exit adds besides its head, ms: its decision and the call or branch. */
-  readonly exitMs: number;
+  /** What each early exit adds besides its head where it is executed, ms: its decision and the call or branch. */
+  readonly exitMs: Float64Array;
 }
 
 /**
@@ -164,8 +165,8 @@ export async function measureExitCosts(
   return { costs, profile, backboneMs, exitMs };
 }
 
-function withExitCost(heads: Float64Array, exitMs: number): Float64Array {
-  return heads.map((ms, exit) => (exit === heads.length - 1 ? 0 : ms + exitMs));
+function withExitCost(heads: Float64Array, exitMs?: Float64Array): Float64Array {
+  return heads.map((ms, exit) => (exit === heads.length - 1 ? 0 : ms + (exitMs?.[exit] ?? 0)));
 }
 
 interface WholesOptions {
@@ -178,45 +179,76 @@ interface WholesOptions {
 }
 
 /**
- * What a caller waits for: the backbone, and designs with one, two and four exits that never leave early, interleaved.
- * `scale` turns kernel times into parts of that time; `exitMs` is what is left over per exit, median over the designs.
+ * What a caller waits for: the backbone, and designs that never leave early, interleaved. `scale` turns kernel times into
+ * parts of that time; `exitMs` is what is left over, shared among the exits as `fitExitOverhead` does.
  */
 async function measureWholes(
   progressive: Progressive,
   kernels: ExitCosts,
   { session, feeds, runs, form, signal, backboneKernelMs }: WholesOptions,
-): Promise<{ readonly backboneMs: number; readonly scale: number; readonly exitMs: number }> {
-  const final = progressive.info.exits.length;
-  const counts = new Set([1, 2, 4].map((count) => Math.min(count, final)).filter((count) => count > 0));
-  const designs = [...counts].map((count): DesignChoice => {
-    const exits = Array.from({ length: count }, (_, k) => Math.floor(((k + 1) * final) / (count + 1)));
-    return { exits: [...new Set(exits)], policy: { kind: 'confidence', thresholds: Infinity }, fallback: 'last' };
-  });
+): Promise<{ readonly backboneMs: number; readonly scale: number; readonly exitMs: Float64Array }> {
+  const designs = trialDesigns(progressive.info.exits.length);
   const input = feeds[progressive.info.input]!;
-  const opened: { run: () => Promise<unknown>; release: () => Promise<void> }[] = [];
-  try {
-    opened.push(await openPlain(backboneOf(progressive), feeds, session));
-    for (const design of designs)
-      if (form === 'baked') opened.push(await openPlain(bakeDesign(progressive, design), feeds, session));
-      else {
-        const staged = await openProgressive(progressive, design, session);
-        opened.push({ run: () => staged.run(input), release: () => staged.release() });
-      }
-    const measured = await measureInterleaved(
-      opened.map(({ run }) => run),
-      { runs, samples: true, ...(signal && { signal }) },
-    );
-    const [backboneMs, ...wholes] = measured.map(({ samples }) => typicalMs(samples!));
-    const scale = backboneMs! / backboneKernelMs;
-    const perExit = designs.map(({ exits }, index) => {
-      const expected = exits.reduce((sum, exit) => sum + kernels.heads[exit]! * scale, backboneMs!);
-      return (wholes[index]! - expected) / exits.length;
-    });
-    perExit.sort((a, b) => a - b);
-    return { backboneMs: backboneMs!, scale, exitMs: Math.max(0, perExit[perExit.length >> 1] ?? 0) };
-  } finally {
-    await Promise.all(opened.map(({ release }) => release()));
+  const plain = encodeModel(backboneOf(progressive));
+  const forms = designs.map((design) =>
+    form === 'baked' ? encodeModel(bakeDesign(progressive, design)) : { progressive, design },
+  );
+  const backbones: number[] = [];
+  const beyond = designs.map((): number[] => []);
+  const scaleOf = (ms: number): number => ms / backboneKernelMs;
+  for (let opening = 0; opening < OPENINGS; opening++) {
+    const opened: { run: () => Promise<unknown>; release: () => Promise<void> }[] = [];
+    try {
+      opened.push(await openPlain(plain, feeds, session));
+      for (const made of forms)
+        if (made instanceof Uint8Array) opened.push(await openPlain(made, feeds, session));
+        else {
+          const staged = await openProgressive(made.progressive, made.design, session);
+          opened.push({ run: () => staged.run(input), release: () => staged.release() });
+        }
+      const measured = await measureInterleaved(
+        opened.map(({ run }) => run),
+        { runs: Math.ceil(runs / OPENINGS), samples: true, ...(signal && { signal }) },
+      );
+      const [backboneMs, ...wholes] = measured.map(({ samples }) => typicalMs(samples!));
+      backbones.push(backboneMs!);
+      designs.forEach(({ exits }, index) => {
+        const heads = exits.reduce((sum, exit) => sum + kernels.heads[exit]! * scaleOf(backboneMs!), 0);
+        beyond[index]!.push(wholes[index]! - backboneMs! - heads);
+      });
+    } finally {
+      await Promise.all(opened.map(({ release }) => release()));
+    }
   }
+  const backboneMs = middle(backbones);
+  const observed = designs.map(({ exits }, index) => ({ exits, ms: middle(beyond[index]!) }));
+  return {
+    backboneMs,
+    scale: scaleOf(backboneMs),
+    exitMs: fitExitOverhead(observed, crossingBytes(progressive)),
+  };
+}
+
+/** How often sessions are opened anew: where their memory happens to lie changes a whole run by several percent. */
+const OPENINGS = 5;
+
+function middle(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1]!;
+}
+
+/** Designs that never leave early: single exits from everywhere along the network, and two and four of them together. */
+function trialDesigns(final: number): readonly DesignChoice[] {
+  const spread = (count: number): readonly number[] => [
+    ...new Set(Array.from({ length: count }, (_, k) => Math.floor(((k + 1) * final) / (count + 1)))),
+  ];
+  // Odd and even positions differ in residual networks: inside a block the skipped tensor crosses as well.
+  const singles = spread(3).flatMap((exit) => (exit + 1 < final ? [exit, exit + 1] : [exit]));
+  const chosen = final === 0 ? [] : [...[...new Set(singles)].map((exit) => [exit]), spread(2), spread(4)];
+  return chosen.map((exits) => ({
+    exits,
+    policy: { kind: 'confidence', thresholds: Infinity },
+    fallback: 'last',
+  }));
 }
 
 /**
@@ -231,10 +263,10 @@ export function typicalMs(samples: ArrayLike<number>): number {
 }
 
 async function openPlain(
-  model: Model,
+  model: Uint8Array,
   feeds: Readonly<Record<string, Tensor>>,
   options: SessionOptions,
 ): Promise<{ run: () => Promise<unknown>; release: () => Promise<void> }> {
-  const session: Session = await openSession(encodeModel(model), options);
+  const session: Session = await openSession(model, options);
   return { run: () => session.run(feeds), release: () => session.release() };
 }

@@ -5,6 +5,7 @@ import { findCandidates } from '../../src/exits/candidates.js';
 import { backboneCost, checkCosts, cumulativeCosts } from '../../src/exits/costs.js';
 import { costsFromProfile, exitParts, macsCosts, measureExitCosts } from '../../src/exits/measure-costs.js';
 import { measureDesign } from '../../src/exits/measure-design.js';
+import { crossingBytes, fitExitOverhead } from '../../src/exits/exit-overhead.js';
 import { createRandom } from '../../src/platform/random.js';
 import { parseProfile, profileModel } from '../../src/runtime/index.js';
 import { noise, plainChain, residualNet } from './networks.js';
@@ -49,10 +50,11 @@ describe('in ms', () => {
       expect(costs.heads.slice(0, -1).every((ms) => ms > 0)).toBe(true);
       expect(backboneCost(costs)).toBeGreaterThan(0.5 * backboneMs);
       expect(backboneCost(costs)).toBeLessThan(1.5 * backboneMs);
-      expect(exitMs).toBeGreaterThanOrEqual(0);
+      expect(exitMs).toHaveLength(7);
+      expect(exitMs.every((ms) => ms >= 0)).toBe(true);
       // Another device's file goes the same way.
       const elsewhere = parseProfile(JSON.stringify(profile));
-      const there = costsFromProfile(progressive, elsewhere, 0.25);
+      const there = costsFromProfile(progressive, elsewhere, new Float64Array(7).fill(0.25));
       checkCosts(there);
       expect(there.heads[0]).toBeGreaterThan(0.25);
     },
@@ -61,6 +63,54 @@ describe('in ms', () => {
   test('a profile of another model is refused', async () => {
     const profile = await profileModel(plainChain(), quick);
     expect(() => costsFromProfile(progressive, profile)).toThrow(/the profile has no layer of part/);
+  });
+});
+
+describe('what an exit costs besides its head', () => {
+  test('crossing bytes: one feature map at the end of a block, the skipped one as well inside it', () => {
+    const bytes = crossingBytes(progressive);
+    const { exits } = progressive.info;
+    expect(bytes).toHaveLength(exits.length);
+    const ends = exits.flatMap((exit, i) => (exit.blockEnd ? [bytes[i]!] : []));
+    expect(ends.every((crossed, i) => i === 0 || crossed <= ends[i - 1]!)).toBe(true);
+    exits.forEach((exit, i) => {
+      if (!exit.blockEnd && exits[i + 1]?.blockEnd && exits[i - 1]?.blockEnd)
+        expect(bytes[i]).toBeGreaterThan(bytes[i + 1]!);
+    });
+  });
+
+  test('a fit recovers decision and rate from exact observations, whatever the designs', () => {
+    const bytes = Float64Array.of(64, 128, 32, 16);
+    const truth = bytes.map((crossed) => 0.004 + 0.0001 * crossed);
+    const designs = [[0], [1], [2], [0, 2], [0, 1, 3]];
+    const observed = designs.map((exits) => ({ exits, ms: exits.reduce((sum, exit) => sum + truth[exit]!, 0) }));
+    fitExitOverhead(observed, bytes).forEach((ms, exit) => expect(ms).toBeCloseTo(truth[exit]!, 10));
+  });
+
+  test('neither part falls below 0, and exits of equal bytes share one number', () => {
+    const bytes = Float64Array.of(64, 128);
+    expect([
+      ...fitExitOverhead(
+        [
+          { exits: [0], ms: -0.01 },
+          { exits: [1], ms: -0.02 },
+        ],
+        bytes,
+      ),
+    ]).toEqual([0, 0]);
+    // Falls as the bytes grow: the bytes explain nothing.
+    const falling = fitExitOverhead(
+      [
+        { exits: [0], ms: 0.03 },
+        { exits: [1], ms: 0.01 },
+      ],
+      bytes,
+    );
+    expect(falling[0]).toBeCloseTo(0.02, 10);
+    expect(falling[1]).toBeCloseTo(0.02, 10);
+    const equal = fitExitOverhead([{ exits: [0, 1], ms: 0.02 }], Float64Array.of(64, 64));
+    expect(equal[0]! + equal[1]!).toBeCloseTo(0.02, 10);
+    expect([...fitExitOverhead([], Float64Array.of(64))]).toEqual([0]);
   });
 });
 
