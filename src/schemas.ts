@@ -3,6 +3,7 @@ import * as z from 'zod/mini';
 import { preprocessingSchema } from './data/index.js';
 import { bakedInfoSchema, designSchema, exitsInfoSchema } from './exits/index.js';
 import { profileSchema } from './runtime/index.js';
+import { splitProfileSchema } from './split/index.js';
 import { adaptersSchema } from './train/index.js';
 
 /** What is published, by the name of its file: where it stands, and the schema that readers here check it with. */
@@ -12,6 +13,10 @@ const artefacts = {
     schema: designSchema,
   },
   profile: { title: 'A profile: times per layer of a model on a device (JSON file)', schema: profileSchema },
+  'split-profile': {
+    title: 'A split profile: what device and cloud choose cut, threshold and bit-width by (JSON file)',
+    schema: splitProfileSchema,
+  },
   exits: { title: "The metadata entry 'cuttle.exits' of a progressive model (ONNX)", schema: exitsInfoSchema },
   baked: { title: "The metadata entry 'cuttle.baked' of a baked model (ONNX)", schema: bakedInfoSchema },
   adapters: {

@@ -8,3 +8,4 @@ export * from './packing/index.js';
 export * from './link/index.js';
 export * from './profiler/index.js';
 export * from './scheduler/index.js';
+export * from './simulate/index.js';

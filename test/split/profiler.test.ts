@@ -13,9 +13,7 @@ import {
   ProbeSchedule,
   REAL_TIME_MS,
   serverMsBySubtraction,
-  tablesWithoutExits,
 } from '../../src/split/profiler/index.js';
-import { checkTables, SchedulerError } from '../../src/split/scheduler/index.js';
 import { buildArchitecture } from '../../src/zoo/index.js';
 
 describe('the link', () => {
@@ -136,16 +134,6 @@ test('accuracy and bytes of cuts: unchanged values change no answer, fewer bits 
     expect(bytes[0]).toBeGreaterThan(bytes[1]!);
     expect(bytes[1]).toBeGreaterThan(bytes[2]!);
   }
-  // The same measurements as the scheduler's tables.
-  const times = Float64Array.from(cuts.cuts, (_, i) => i);
-  const parts = { deviceMs: times, serverMs: times.map((ms) => 100 - ms), responseBytes: 16 };
-  const tables = tablesWithoutExits(cuts, rows, parts);
-  checkTables(tables);
-  expect([tables.cuts, tables.bits, tables.thresholds.length]).toEqual([chosen, [32, 8, 2], 1]);
-  expect([...tables.sent]).toEqual([1, 1, 1, 0]);
-  expect([...tables.deviceMs]).toEqual(chosen);
-  expect([...tables.bytes]).toEqual(rows.map((row) => row.bytes));
-  expect(() => tablesWithoutExits(cuts, rows.slice(1), parts)).toThrow(SchedulerError);
   expect(rows.slice(-3).map(({ bytes, ratio }) => [bytes, ratio])).toEqual([
     [0, 1],
     [0, 1],

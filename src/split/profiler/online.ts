@@ -16,6 +16,9 @@ interface Averages {
   bytesPerMs: number | undefined;
 }
 
+/** Two observations in a row that differ from the average by more than this factor, the same way, are a step: it starts afresh. */
+const STEP = 1.5;
+
 /**
  * Latency and bandwidth as two moving averages: one of the last minutes, and one of all transfers over networks of the
  * same type, which counts where the last minutes saw none. Transfers take latency + bytes / bandwidth.
@@ -25,6 +28,11 @@ export class LinkEstimate {
   readonly #validMs: number;
   readonly #history = new Map<string, Averages>();
   #recent: Averages = { latencyMs: undefined, bytesPerMs: undefined };
+  /** The last observation of each that lay a step away, and on which side. */
+  readonly #away: Record<keyof Averages, { readonly value: number; readonly side: number } | undefined> = {
+    latencyMs: undefined,
+    bytesPerMs: undefined,
+  };
   #network = '';
   #latest = -Infinity;
 
@@ -69,9 +77,22 @@ export class LinkEstimate {
     let history = this.#history.get(this.#network);
     if (history === undefined)
       this.#history.set(this.#network, (history = { latencyMs: undefined, bytesPerMs: undefined }));
-    this.#recent[what] = this.#mixed(this.#recent[what], value, this.#weight);
+    this.#recent[what] = this.#stepped(what, value) ?? this.#mixed(this.#recent[what], value, this.#weight);
     // History moves ten times as slowly.
     history[what] = this.#mixed(history[what], value, this.#weight / 10);
+  }
+
+  /** The new average where this observation and the one before both lie a step away on the same side; else undefined. */
+  #stepped(what: keyof Averages, value: number): number | undefined {
+    const old = this.#recent[what];
+    const before = this.#away[what];
+    const ratio = old === undefined ? 1 : value / old;
+    const side = ratio > STEP ? 1 : ratio < 1 / STEP ? -1 : 0;
+    this.#away[what] = side === 0 ? undefined : { value, side };
+    // One stray value moves the average as any other; a second one shows that it was not stray.
+    if (side === 0 || before?.side !== side) return undefined;
+    this.#away[what] = undefined;
+    return Math.sqrt(value * before.value);
   }
 
   #mixed(old: number | undefined, value: number, weight: number): number {
