@@ -1,5 +1,5 @@
 /** @file SHA-256 of bytes and of files, SHA-1 where a format asks for it. */
-import { createHash } from 'node:crypto';
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 
 /** SHA-256 of bytes or UTF-8 text, as 64 hex digits. */
@@ -22,4 +22,10 @@ async function hashOfFile(algorithm: string, path: string): Promise<string> {
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>)
     hash.update(chunk);
   return hash.digest('hex');
+}
+
+/** Whether two secrets are equal; how long it takes says nothing of where they differ. */
+export function sameSecret(known: string, given: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(known), digest(given));
 }
