@@ -5,6 +5,7 @@ export { SegmentsReleasedError, SegmentSessions, type SegmentSessionsOptions } f
 export * from './segment-walk.js';
 export * from './oip/index.js';
 export * from './packing/index.js';
+export * from './client/index.js';
 export * from './link/index.js';
 export * from './profiler/index.js';
 export * from './scheduler/index.js';

@@ -73,7 +73,12 @@ export interface WalkRequest {
   /** Looked at before every part: ONNX Runtime cannot stop inside one. */
   readonly signal?: AbortSignal;
   readonly onExit?: (visit: ExitVisit) => void;
+  /** A part has run: time inside the runtime, ms. */
+  readonly onPart?: (part: { readonly from: number; readonly to: number; readonly ms: number }) => void;
 }
+
+/** What a walk looks at and reports to on its way. */
+export type WalkOptions = Pick<WalkRequest, 'stops' | 'signal' | 'onExit' | 'onPart'>;
 
 /** Walks over a split network. One per process or page is enough: it holds the sessions, requests may overlap. */
 export class SegmentWalk implements AsyncDisposable {
@@ -171,10 +176,7 @@ export class Walk {
   }
 
   /** Goes on to a cut; stops earlier where every sample has left. Contract: one call at a time. */
-  async to(
-    cut: number,
-    { stops, signal, onExit }: Pick<WalkRequest, 'stops' | 'signal' | 'onExit'> = {},
-  ): Promise<void> {
+  async to(cut: number, { stops, signal, onExit, onPart }: WalkOptions = {}): Promise<void> {
     if (this.#network.cuts.cuts[cut] === undefined || cut < this.#cut)
       throw new CutError(`a walk at cut ${this.#cut} cannot go to cut ${cut}`);
     let first = true;
@@ -184,7 +186,7 @@ export class Walk {
       if (!first) await turn();
       first = false;
       signal?.throwIfAborted();
-      await this.#part(from, to, onExit);
+      await this.#part(from, to, { onExit, onPart });
     }
   }
 
@@ -201,13 +203,15 @@ export class Walk {
     };
   }
 
-  async #part(from: number, to: number, onExit: WalkRequest['onExit']): Promise<void> {
+  async #part(from: number, to: number, { onExit, onPart }: Omit<WalkOptions, 'stops' | 'signal'>): Promise<void> {
     const numbers = numbersWithin(this.#exits, from, to);
     const results = await this.#sessions.use(from, to, numbers, async (session) => {
       const feeds = Object.fromEntries(session.inputNames.map((name) => [name, this.#tensors[name]!]));
       const start = now();
       const made = await session.run(feeds);
-      this.#computeMs += now() - start;
+      const ms = now() - start;
+      this.#computeMs += ms;
+      onPart?.({ from, to, ms });
       return made;
     });
     const known = { ...this.#tensors, ...results };
