@@ -21,6 +21,7 @@ const MOST_DEATHS = 5;
 export class ThreadEngine implements Engine {
   readonly #session: SessionOptions;
   readonly #onDeath: (why: string) => void;
+  readonly #script: URL;
   readonly #pending = new Map<number, Pending>();
   /** Loaded models, for a thread that takes over. */
   readonly #models = new Map<string, LoadRequest>();
@@ -29,9 +30,14 @@ export class ThreadEngine implements Engine {
   #next = 0;
   #ready: Promise<unknown> = Promise.resolve();
 
-  /** `onDeath` hears why a thread died; another one has taken its place by then. */
-  constructor(session: SessionOptions, onDeath: (why: string) => void) {
+  /** `onDeath` hears why a thread died; another one has taken its place by then. `script`: what the thread runs. */
+  constructor(
+    session: SessionOptions,
+    onDeath: (why: string) => void,
+    script: URL = workerUrl(import.meta.url, './engine-worker.js'),
+  ) {
     this.#session = session;
+    this.#script = script;
     this.#onDeath = onDeath;
     this.#link = this.#start();
   }
@@ -91,7 +97,7 @@ export class ThreadEngine implements Engine {
   }
 
   #start(): ThreadLink<EngineCall> {
-    return startThread<EngineCall, EngineAnswer>(workerUrl(import.meta.url, './engine-worker.js'), {
+    return startThread<EngineCall, EngineAnswer>(this.#script, {
       data: { session: this.#session },
       onMessage: (answer) => this.#pending.get(answer.id)?.resolve(answer),
       onDeath: (why) => this.#replace(why),
