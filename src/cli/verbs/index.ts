@@ -5,7 +5,6 @@ import { demo } from './demo.js';
 import { evaluate } from './eval.js';
 import { inspect } from './inspect.js';
 import { merge } from './merge.js';
-import { offload } from './offload.js';
 import { profile } from './profile.js';
 import { run } from './run.js';
 import { serve } from './serve.js';
