@@ -134,29 +134,17 @@ const renderers = {
     const { networks: measured = {} } = read('train-step') ?? {};
     const body = Object.entries(measured).map(([network, { results, ratios, peakMemoryNativeOverPytorch }]) => {
       const { ratio, bar, met } = ratios.find(({ name }) => name === 'native / PyTorch') ?? {};
+      const pytorch = Object.entries(results).filter(([name]) => name.startsWith('pytorch'));
       return [
-        network,
+        network === 'lstm' ? 'character LSTM (characters)' : network,
         String(results.native?.batch ?? NONE),
-        ...['native', 'wasm', 'pytorch'].map((key) => number(results[key]?.imagesPerSecond, 1)),
+        ...['native', 'wasm'].map((key) => number(results[key]?.imagesPerSecond, 1)),
+        number(Math.max(...pytorch.map(([, { imagesPerSecond }]) => imagesPerSecond)), 1),
         ratio === undefined ? NONE : `${number(ratio)} (bar ${bar}: ${met ? 'met' : 'missed'})`,
         number(peakMemoryNativeOverPytorch),
       ];
     });
-    const lstm = read('train-step-lstm');
-    if (lstm !== undefined) {
-      const { native, wasm, ...peers } = lstm.results;
-      const fastest = Math.max(...Object.values(peers).map(({ charactersPerSecond }) => charactersPerSecond));
-      const windows = (speed) => number(speed / 64, 1);
-      const { ratio, bar, met } = lstm.ratios.find(({ name }) => name === 'native / PyTorch') ?? {};
-      body.push([
-        'character LSTM, 64 steps',
-        '32',
-        ...[native?.charactersPerSecond, wasm?.charactersPerSecond, fastest].map(windows),
-        ratio === undefined ? NONE : `${number(ratio)} (bar ${bar}: ${met ? 'met' : 'missed'})`,
-        NONE,
-      ]);
-    }
-    const peers = (measured['resnet-20']?.ratios ?? []).filter(({ name }) => /TensorFlow|onnxsim/.test(name));
+    const peers = (measured['resnet-20']?.ratios ?? []).filter(({ name }) => /TensorFlow|jax|onnxsim/.test(name));
     const head = [
       'network',
       'batch',

@@ -1,4 +1,4 @@
-/** @file One process of bench/train-step/run-lstm.mjs: training steps of a recurrent network with Cuttle. Prints times as JSON. */
+/** @file One process of bench/train-step/run.mjs: training steps of a recurrent network with Cuttle. Prints times as JSON. */
 import { parseArgs } from 'node:util';
 import { describeDevice } from '../../dist/runtime/index.js';
 import { buildStep, createTrainer } from '../../dist/train/index.js';

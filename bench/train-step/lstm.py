@@ -1,4 +1,4 @@
-"""One process of bench/train-step/run-lstm.mjs: training steps of a recurrent network with PyTorch. Prints times as JSON."""
+"""One process of bench/train-step/run.mjs: training steps of a recurrent network with PyTorch. Prints times as JSON."""
 
 import argparse
 import json

@@ -4,6 +4,7 @@ import { encodeModel } from '../onnx/index.js';
 import { inferShapes } from '../passes/index.js';
 import { openSession, type SessionOptions } from '../runtime/index.js';
 import { classifierOutput } from '../train/index.js';
+import { openAnytime } from './anytime.js';
 import { readBaked, type BakedInfo } from './bake-metadata.js';
 import { NotAClassifierError } from './classifier.js';
 import type { DesignChoice } from './design.js';
@@ -12,6 +13,7 @@ import { isProgressive, readProgressive, type Progressive } from './progressive.
 import { FINAL_EXIT } from './progressive-schema.js';
 import { instantiatedExits } from './rates.js';
 import { openProgressive } from './session.js';
+import { subnetOf } from './subnet.js';
 
 /** What a batch was taken for. */
 export interface Classified {
@@ -34,19 +36,36 @@ export interface OpenedClassifier extends AsyncDisposable {
   classify(images: Tensor, signal?: AbortSignal): Promise<Classified>;
 }
 
+/** How a progressive model answers; see modes.ts. A batch that shares a budget is a matter of the design's thresholds. */
+export type ClassifierMode =
+  | { readonly kind: 'input-dependent' }
+  /** One exit, by its number, answers for everybody. */
+  | { readonly kind: 'subnet'; readonly exit: number }
+  /** The best answer that is at hand when the time is over. */
+  | { readonly kind: 'anytime'; readonly deadlineMs: number };
+
 /**
  * Opens a model for classification. A progressive model runs under `design` (all its exits with the usual confidence
- * threshold where omitted). Throws NotAClassifierError where the output is no row of class scores, and what the runtime throws.
+ * threshold where omitted) and in a mode (input-dependent where omitted). Throws InvalidDesignError for an exit that it lacks, NotAClassifierError where the output is no row of class scores, and what the runtime throws.
  */
 export async function openClassifier(
   model: Model,
-  options: { readonly design?: DesignChoice; readonly session?: SessionOptions } = {},
+  options: { readonly design?: DesignChoice; readonly mode?: ClassifierMode; readonly session?: SessionOptions } = {},
 ): Promise<OpenedClassifier> {
+  const { mode = { kind: 'input-dependent' } } = options;
   const baked = readBaked(model);
   if (baked !== undefined) return await openBaked(model, baked, options.session);
   if (isProgressive(model)) {
     const progressive = readProgressive(model);
-    return await openStaged(progressive, options.design ?? allExits(progressive), options.session);
+    const design = options.design ?? allExits(progressive);
+    switch (mode.kind) {
+      case 'subnet':
+        return await openSubnet(progressive, mode.exit, options.session);
+      case 'anytime':
+        return await openUntil(progressive, design, mode.deadlineMs, options.session);
+      case 'input-dependent':
+        return await openStaged(progressive, design, options.session);
+    }
   }
   return await openPlain(model, options.session);
 }
@@ -136,6 +155,43 @@ async function openStaged(
         labels: Int32Array.from(answers, (answer) => answer.prediction),
         exits: Int32Array.from(answers, (answer) => place.get(answer.exit)!),
         scores: softmaxRows(logits, session.classes),
+      };
+    },
+    [Symbol.asyncDispose]: () => session.release(),
+  };
+}
+
+async function openSubnet(
+  progressive: Progressive,
+  exit: number,
+  sessionOptions?: SessionOptions,
+): Promise<OpenedClassifier> {
+  const plain = await openPlain(subnetOf(progressive, exit), sessionOptions);
+  return { ...plain, kind: 'progressive', exitNames: exitNamesOf(progressive, { exits: [exit], truncated: true }) };
+}
+
+async function openUntil(
+  progressive: Progressive,
+  design: DesignChoice,
+  deadlineMs: number,
+  sessionOptions?: SessionOptions,
+): Promise<OpenedClassifier> {
+  const session = await openAnytime(progressive, design, sessionOptions);
+  const place = new Map(instantiatedExits(design, progressive.info.exits.length).map((exit, index) => [exit, index]));
+  const { classes } = progressive.info;
+  return {
+    kind: 'progressive',
+    classes,
+    exitNames: exitNamesOf(progressive, design),
+    // A deadline is for the whole call, so every image gets a call of its own.
+    batch: 1,
+    async classify(images, signal) {
+      signal?.throwIfAborted();
+      const { answers, logits } = await session.before(images, { deadlineMs });
+      return {
+        labels: Int32Array.from(answers, (answer) => answer.prediction),
+        exits: Int32Array.from(answers, (answer) => place.get(answer.exit)!),
+        scores: softmaxRows(logits, classes),
       };
     },
     [Symbol.asyncDispose]: () => session.release(),

@@ -142,6 +142,43 @@ describe('adapt', () => {
     expect([2, 3]).toContain(refusal.code);
   });
 
+  test('eval and run in the other modes: one exit alone, a deadline, a budget that the images share', async () => {
+    const { progressive, baked } = first.artefacts;
+    const evaluated = async (...more: string[]) =>
+      (await jsonOf(['eval', progressive, ...data, '--latency-samples', '2', ...more])) as {
+        accuracy: number;
+        exits: { name: string; share: number }[];
+      };
+    const [plain, alone, atTheEnd] = [
+      (await jsonOf(['eval', model, ...data, '--latency-samples', '2'])) as { accuracy: number },
+      await evaluated('--exit', 'final'),
+      await evaluated('--deadline', '60000'),
+    ];
+    expect(alone.accuracy).toBe(plain.accuracy);
+    expect(alone.exits).toEqual([{ name: 'final', share: 1, accuracy: plain.accuracy }]);
+    // With all the time in the world the policy alone decides.
+    const always = await evaluated();
+    expect(atTheEnd.accuracy).toBe(always.accuracy);
+    expect(atTheEnd.exits).toEqual(always.exits);
+    const early = await evaluated('--exit', '0');
+    expect(early.exits.map(({ share }) => share)).toEqual([1]);
+    expect((await jsonOf(['run', progressive, '--input', image, '--exit', '0'])).exit).toBe(early.exits[0]!.name);
+
+    // All the budget there is beyond the dearest: nobody has to leave; with less, more leave early than with more.
+    const leaving = async (share: string): Promise<number> =>
+      1 - (await evaluated('--batch-budget', share)).exits.at(-1)!.share;
+    expect(await leaving('60%')).toBeGreaterThan(await leaving('120%'));
+
+    const refusals: readonly [readonly string[], RegExp][] = [
+      [['eval', progressive, ...data, '--exit', '99'], /no exit '99'/],
+      [['eval', progressive, ...data, '--exit', '0', '--deadline', '5'], /two modes/],
+      [['eval', progressive, ...data, '--exit', '0', '--batch-budget', '50%'], /a mode of its own/],
+      [['eval', baked[0]!, ...data, '--deadline', '5'], /progressive models/],
+      [['eval', progressive, ...data, '--batch-budget', '50'], /percentage/],
+    ];
+    for (const [words, names] of refusals) expectRefusal(await cuttle(words), 2, names);
+  });
+
   test('again, for another device: nothing is trained, the trained bytes stay', async () => {
     const trained = readFileSync(at('out/work/exits.onnx'));
     const lines: string[] = [];

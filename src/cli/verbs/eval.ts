@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { batches, resolvePreprocessing } from '../../data/index.js';
 import { adapterFlag, withAdapter } from '../adapter-options.js';
 import { designOf } from '../design-option.js';
+import { designForBatch, modeFlags, modeOf, modeOptions } from '../mode-options.js';
 import { evaluateClassifier } from '../../exits/evaluate-classifier.js';
 import { openClassifier } from '../../exits/open-classifier.js';
 import { isTextSource } from '../../data/node.js';
@@ -19,7 +20,13 @@ import {
 import { milliseconds, percent, textTable } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { evaluateOnText, refuseImageOptions } from '../text-verbs.js';
-import { defineVerb, option } from '../verb.js';
+import { defineVerb, option, UsageError } from '../verb.js';
+
+/** `50%`, as a share. */
+const shareOption = z
+  .string()
+  .regex(/^\d+(\.\d+)?%$/, 'must be a percentage, such as 50%')
+  .transform((text) => Number.parseFloat(text) / 100);
 
 export const evaluate = defineVerb({
   name: 'eval',
@@ -29,6 +36,11 @@ export const evaluate = defineVerb({
   flags: [
     ...dataFlags,
     ['--design <file>', 'design for a progressive model (JSON, written by cuttle adapt)'],
+    ...modeFlags,
+    [
+      '--batch-budget <share>',
+      'thresholds under which the images together spend this share of the plain network, such as 50% (mode budgeted)',
+    ],
     adapterFlag,
     ['--batch <count>', 'images per call while accuracy is measured (default 64; a baked model takes 1)'],
     ['--latency-samples <count>', 'images that are timed one by one (default 200)'],
@@ -39,6 +51,8 @@ export const evaluate = defineVerb({
   options: z.object({
     ...dataOptions,
     design: option.text().optional(),
+    ...modeOptions,
+    batchBudget: shareOption.optional(),
     adapter: option.text().optional(),
     batch: option.count().default(64),
     latencySamples: option.count().default(200),
@@ -60,9 +74,19 @@ export const evaluate = defineVerb({
     }
     const { preprocessing, assumed } = resolvePreprocessing(model, preprocessingGiven(options));
     reportAssumed(context, assumed);
-    const design = await designOf(options.design, model);
-    const data = await openImages(context, options, { seed: options.seed, use: 'test' }, preprocessing);
-    await using classifier = await openClassifier(model, { design, session: sessionGiven(options) });
+    const mode = modeOf(options, options.design, model);
+    const given = await designOf(options.design, model);
+    const { batchBudget, batch } = options;
+    if (batchBudget !== undefined && mode.kind !== 'input-dependent')
+      throw new UsageError('--batch-budget is a mode of its own', 'Leave out --exit and --deadline.');
+    const split = { seed: options.seed, ...(batchBudget === undefined && { use: 'test' as const }) };
+    const data = await openImages(context, options, split, preprocessing);
+    const session = sessionGiven(options);
+    const design =
+      batchBudget === undefined
+        ? given
+        : await designForBatch(model, batchBudget, given, { data, preprocessing, batch, session, signal });
+    await using classifier = await openClassifier(model, { design, mode, session });
     const progress = console.progress('evaluating', data.test.size);
     const result = await evaluateClassifier(classifier, data.test, {
       batches: (dataset, batchSize) => batches(dataset, { batchSize, preprocessing, signal }),

@@ -8,6 +8,7 @@ import { now } from '../../platform/index.js';
 import { preprocessingFlags, preprocessingGiven, preprocessingOptions, reportAssumed } from '../data-options.js';
 import { adapterFlag, withAdapter } from '../adapter-options.js';
 import { designOf } from '../design-option.js';
+import { modeFlags, modeOf, modeOptions } from '../mode-options.js';
 import { milliseconds, percent } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { writeText } from '../text-verbs.js';
@@ -23,6 +24,7 @@ export const run = defineVerb({
   flags: [
     ['--input <file>', 'the image (JPEG, PNG, WebP …)'],
     ['--design <file>', 'design for a progressive model (JSON, written by cuttle adapt)'],
+    ...modeFlags,
     adapterFlag,
     ['--prompt <text>', 'text to continue, for a character model'],
     ['--length <count>', 'characters to write (default 200)'],
@@ -38,6 +40,7 @@ export const run = defineVerb({
     temperature: z.coerce.number('is not a number').min(0, 'must not be negative').default(1),
     seed: option.seed(),
     design: option.text().optional(),
+    ...modeOptions,
     adapter: option.text().optional(),
     ...preprocessingOptions,
     ...sessionOptions,
@@ -64,6 +67,7 @@ export const run = defineVerb({
     const image = await preprocessImage(input!, preprocessing);
     await using classifier = await openClassifier(model, {
       design: await designOf(options.design, model),
+      mode: modeOf(options, options.design, model),
       session: sessionGiven(options),
     });
     // The first run pays for memory that later ones reuse; what is reported is a later one.
