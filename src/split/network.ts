@@ -14,7 +14,7 @@ import { extract, inferShapes } from '../passes/index.js';
 import { classifierOutput } from '../train/index.js';
 // SPINN's networks are progressive: exits, their metadata and their policies come from the exits system.
 import { batchAxisOf } from '../exits/dataflow.js';
-import { backboneOf, isProgressive, readProgressive } from '../exits/progressive.js';
+import { backboneOf, isProgressive, readProgressive, type Progressive } from '../exits/progressive.js';
 import { enterBlocked } from '../exits/stages-entry.js';
 import { CutError, cutsOf, type Cuts } from './cuts.js';
 
@@ -31,7 +31,7 @@ export interface SplitExit {
   readonly exit: number;
   /** Value with its logits, [batch, classes]. */
   readonly output: string;
-  /** The smallest cut whose device part computes it. */
+  /** The smallest cut whose device part computes it and every exit before it. */
   readonly position: number;
   /** Calibrated softmax temperature; 1 where none was found. */
   readonly temperature: number;
@@ -87,10 +87,27 @@ function openProgressiveNetwork(model: Model, chosen: readonly number[] | undefi
   const wanted = chosen ?? early.map(({ exit }) => exit);
   checkExits(wanted, early.length);
   return new PlacedNetwork(
-    { model, cuts: cutsOf(backboneOf(progressive)), batch: info.batch, classes: info.classes },
+    { model, cuts: cutsOf(inOrderOfExits(progressive)), batch: info.batch, classes: info.classes },
     wanted.map((exit) => early[exit]!),
     { exit: early.length, output: info.final.logits, temperature: info.final.temperature },
   );
+}
+
+/**
+ * The backbone, its nodes so ordered that what an exit needs comes before what only later exits need: exits in parallel
+ * branches then follow each other like all others. All exits of the model count, whichever take part, so that both ends
+ * number cuts alike.
+ */
+function inOrderOfExits(progressive: Progressive): Model {
+  const backbone = backboneOf(progressive);
+  const { nodes } = backbone.graph;
+  const ordered = new Set<Node>();
+  for (const { output } of progressive.info.exits) {
+    const needed = new Set(ancestorsOf(progressive.model.graph, [output]));
+    for (const node of nodes) if (needed.has(node)) ordered.add(node);
+  }
+  for (const node of nodes) ordered.add(node);
+  return { ...backbone, graph: { ...backbone.graph, nodes: [...ordered] } };
 }
 
 function openPlainNetwork(
@@ -149,15 +166,14 @@ class PlacedNetwork implements SplitNetwork {
     const made = new Map<string, number>();
     cuts.nodes.forEach((node, index) => node.outputs.forEach((output) => made.set(output, index)));
     this.#made = made;
-    this.exits = exits.map((exit) => ({ ...exit, position: this.#place(exit) }));
-    this.final = { ...final, position: this.#place(final) };
-    [...this.exits, this.final].forEach(({ exit, position }, i, all) => {
-      if (i > 0 && position < all[i - 1]!.position)
-        throw new SplitNetworkError(
-          `exit ${exit} comes before exit ${all[i - 1]!.exit} in the order of the cuts: they lie in parallel branches`,
-          'Take only exits that follow each other (`exits`).',
-        );
+    // Exits are visited in their order: one in a parallel branch that is computed sooner waits for the one before it.
+    let earliest = 1;
+    const placed = [...exits, final].map((exit) => {
+      earliest = this.#place(exit, earliest);
+      return { ...exit, position: earliest };
     });
+    this.exits = placed.slice(0, -1);
+    this.final = placed.at(-1)!;
   }
 
   batchAxis(value: string): number | undefined {
@@ -188,12 +204,12 @@ class PlacedNetwork implements SplitNetwork {
     return entered === part.graph.nodes ? part : { ...part, graph: { ...part.graph, nodes: entered } };
   }
 
-  /** The smallest cut behind everything that an exit reads from the backbone. */
-  #place({ exit, output }: Logits): number {
+  /** The smallest cut, `earliest` at the least, behind everything that an exit reads from the backbone. */
+  #place({ exit, output }: Logits, earliest: number): number {
     const { cuts } = this.cuts;
     const values = this.#readFromBackbone(output);
     const last = Math.max(...values.map((value) => this.#made.get(value) ?? -1));
-    const position = cuts.findIndex(({ nodes }) => nodes > last);
+    const position = cuts.findIndex(({ index, nodes }) => index >= earliest && nodes > last);
     const before = cuts[position - 1];
     const lost = values.find((value) => {
       const at = this.#made.get(value) ?? -1;
@@ -203,7 +219,7 @@ class PlacedNetwork implements SplitNetwork {
       throw new SplitNetworkError(
         lost === undefined
           ? `exit ${exit} ('${output}') reads nothing that the backbone computes`
-          : `exit ${exit} reads '${lost}', which no longer exists where its other inputs are computed`,
+          : `exit ${exit} reads '${lost}', which no longer exists where its turn comes`,
         'Leave this exit out (`exits`).',
       );
     return position;

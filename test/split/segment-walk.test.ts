@@ -190,6 +190,29 @@ describe('exits', () => {
     await expect(walk.run({ from: 0, to: last, tensors: feeds })).rejects.toThrow(SegmentsReleasedError);
   });
 
+  test('exits in parallel branches follow each other too, and number cuts alike whichever take part', async () => {
+    const candidates = findCandidates(resnet(20));
+    const everywhere = attachExits(candidates, candidates.all, { kind: 'pool' }, 2).model;
+    const full = openSplitNetwork(everywhere);
+    expect(full.exits.length).toBe(candidates.all.length);
+    const positions = full.exits.map(({ position }) => position);
+    expect(positions).toEqual([...positions].sort((a, b) => a - b));
+    const few = openSplitNetwork(everywhere, { exits: [0, 5] });
+    expect(few.cuts.cuts.map(({ frontier }) => frontier)).toEqual(full.cuts.cuts.map(({ frontier }) => frontier));
+    const design: DesignChoice = {
+      exits: full.exits.map(({ exit }) => exit),
+      policy: { kind: 'confidence', thresholds: 0.3 },
+      fallback: 'most-confident',
+    };
+    await using unsplit = await openProgressive(readProgressive(everywhere), design, exact);
+    const { answers } = await unsplit.run(images);
+    await using walk = new SegmentWalk(full, exact);
+    const result = await walk.run({ from: 0, to: full.cuts.cuts.length - 1, tensors: feeds, design });
+    expect(result.answers.map((answer) => [answer!.exit, answer!.label, answer!.score])).toEqual(
+      answers.map(({ answeredBy, prediction, confidence }) => [answeredBy, prediction, confidence]),
+    );
+  });
+
   test('positions are the first cut that computes the exit; parts leave out exits that take no part', () => {
     for (const { output, position } of [...network.exits, network.final]) {
       const names = (cut: number): readonly string[] => network.segment(0, cut).graph.outputs.map(({ name }) => name);
