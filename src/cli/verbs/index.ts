@@ -5,9 +5,10 @@ import { demo } from './demo.js';
 import { evaluate } from './eval.js';
 import { inspect } from './inspect.js';
 import { merge } from './merge.js';
+import { offload } from './offload.js';
 import { profile } from './profile.js';
 import { run } from './run.js';
 import { serve } from './serve.js';
 import { train } from './train.js';
 
-export const verbs: readonly Verb[] = [inspect, profile, train, adapt, evaluate, run, merge, serve, demo];
+export const verbs: readonly Verb[] = [inspect, profile, train, adapt, evaluate, run, merge, serve, offload, demo];
