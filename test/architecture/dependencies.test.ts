@@ -15,6 +15,7 @@ const floors: Readonly<Record<string, number>> = {
   data: 4,
   zoo: 4,
   train: 4,
+  audit: 5,
   exits: 5,
   split: 5,
   report: 6,
@@ -36,7 +37,7 @@ const libraries: readonly (readonly [library: RegExp, rooms: readonly string[]])
   [/^onnxruntime-/, ['runtime']],
   [/^node:/, ['platform']],
   [/^commander$/, ['cli']],
-  [/^(fflate|lz4-napi|@hpcc-js\/wasm-zstd)$/, ['split', 'platform']],
+  [/^(fflate|lz4-napi|@hpcc-js\/wasm-zstd)$/, ['audit', 'split', 'platform']],
   [/^(sharp|tar-stream|mnist)$/, ['data', 'platform']],
 ];
 

@@ -1,0 +1,5 @@
+/** @file `cuttle/audit`: what is inside apps: archives, manifests, code, libraries. Pure; files are opened by `cuttle/audit/node`. */
+export * from './archive/index.js';
+export { AuditError } from './errors.js';
+export { problemKinds, type Problem, type ProblemCode } from './problem.js';
+export { bytesSource, type ByteSource, type HeldSource } from './source.js';
