@@ -5,6 +5,7 @@ export * from './format.js';
 export * from './html.js';
 export * from './png.js';
 export * from './scale.js';
+export * from './split-plot.js';
 export * from './style.js';
 export * from './svg.js';
 export * from './text-table.js';

@@ -55,6 +55,8 @@ describe('a network with exits', () => {
       ...exact,
       ...{ cuts: 'all', bits: [2, 8, 32], thresholds, staticScale: true, runs: 3, data: 'noise' },
       policy: 'confidence',
+      fallback: 'most-confident',
+      exits: network.exits.map(({ exit }) => exit),
     });
   }, 120_000);
 
@@ -186,7 +188,7 @@ describe('a network with exits', () => {
   });
 
   test('ranges taken beforehand clamp', () => {
-    const rows = profile.packed.filter(({ bits }) => bits !== 32);
+    const rows = profile.packed.filter(({ bits }) => bits <= 5);
     expect(rows.every(({ staticScale }) => staticScale !== undefined)).toBe(true);
     expect(rows.some(({ staticScale }) => staticScale!.clamped > 0)).toBe(true);
   });

@@ -9,6 +9,19 @@ import { offload } from './offload.js';
 import { profile } from './profile.js';
 import { run } from './run.js';
 import { serve } from './serve.js';
+import { split } from './split.js';
 import { train } from './train.js';
 
-export const verbs: readonly Verb[] = [inspect, profile, train, adapt, evaluate, run, merge, serve, offload, demo];
+export const verbs: readonly Verb[] = [
+  inspect,
+  profile,
+  train,
+  adapt,
+  evaluate,
+  run,
+  merge,
+  serve,
+  split,
+  offload,
+  demo,
+];

@@ -18,3 +18,4 @@ export {
   type Observation,
   type ProbeOptions,
 } from './online.js';
+export { SPINN_EXITS, spreadExits } from './spread-exits.js';

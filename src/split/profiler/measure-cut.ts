@@ -20,6 +20,9 @@ export interface LabelledInputs {
   readonly labels: ArrayLike<number>;
 }
 
+/** Ranges taken beforehand are measured up to this width: with more bits a range too wide costs nothing. */
+const STATIC_BITS = 5;
+
 /** What is measured at one cut, and how. */
 export interface CutQuestion {
   readonly network: SplitNetwork;
@@ -88,7 +91,7 @@ export async function measureCut(question: CutQuestion): Promise<readonly Measur
       // Unchanged values give the answers that are known already.
       if (packing.bits === FULL_PRECISION) continue;
       addScores(count.collector, network, await run(frames.map((frame) => unpackTensors(frame, codecs))), first);
-      if (!ranges) continue;
+      if (!ranges || packing.bits > STATIC_BITS) continue;
       const fixed = samples.map((sample) => ranges.quantised(sample, packing.bits));
       count.clamped += fixed.filter(({ clamped }) => clamped).length;
       addScores(count.fixed, network, await run(fixed.map(({ tensors }) => tensors)), first);
@@ -103,7 +106,7 @@ export async function measureCut(question: CutQuestion): Promise<readonly Measur
       bytes: bytes / first,
       behind: unchanged ? full : collector.tables,
       staticScale:
-        ranges && !unchanged
+        ranges && measured.packing.bits <= STATIC_BITS
           ? { accuracy: exitAccuracy(fixed.tables, network.exits.length), clamped: clamped / first }
           : undefined,
     };

@@ -15,6 +15,7 @@ import { FULL_PRECISION } from '../packing/pack.js';
 import { addScores, measureCut, samplesOf, type LabelledInputs } from './measure-cut.js';
 import { splitOutcome } from './outcomes.js';
 import { sideTimes } from './side-times.js';
+import { spreadExits } from './spread-exits.js';
 import {
   checkSplitProfile,
   SPLIT_PROFILE_FORMAT,
@@ -33,7 +34,7 @@ export const SPLIT_THRESHOLDS: readonly number[] = [
 ];
 
 export interface MeasureSplitOptions extends SessionOptions {
-  /** Exits that take part, by their numbers in the progressive model; all where omitted. */
+  /** Exits that take part, by their numbers in the progressive model; SPINN's six (`spreadExits`) where omitted. */
   readonly exits?: readonly number[];
   /** Cuts to measure: all, those where only ReLU outputs cross (DynO; the inputs are always among them), or a list. `sparse` where omitted. */
   readonly cuts?: 'all' | 'sparse' | readonly number[];
@@ -41,14 +42,14 @@ export interface MeasureSplitOptions extends SessionOptions {
   readonly thresholds?: readonly number[];
   /** `confidence` where omitted; state `thresholds` for another. The learned policy has no shared threshold. */
   readonly policy?: Exclude<PolicyKind, 'learned'>;
-  /** `most-confident` where omitted (SPINN). */
+  /** `last` where omitted: SPINN takes the most confident exit, which costs accuracy where early exits are surer than they are right. */
   readonly fallback?: Fallback;
   readonly codecs?: Codecs;
   /** Link that layouts and codecs are chosen for, bytes per ms; 1,250 (10 Mbit/s) where omitted. */
   readonly packedFor?: number;
   /** Samples that layouts and codecs are tried and timed on; 8 where omitted. */
   readonly timedSamples?: number;
-  /** Measures each width with ranges taken beforehand from 5 % of the samples, too. */
+  /** Measures widths of up to 5 bits with ranges taken beforehand from 5 % of the samples, too. */
   readonly staticScale?: boolean;
   /** Profile of the device, of the network with these exits (`network.segment(0, last)`); measured here where omitted. */
   readonly device?: Profile;
@@ -77,14 +78,8 @@ export async function measureSplit(
   batches: readonly LabelledInputs[],
   options: MeasureSplitOptions = {},
 ): Promise<SplitProfile> {
-  const network = openSplitNetwork(model, options.exits === undefined ? {} : { exits: options.exits });
-  const {
-    thresholds = SPLIT_THRESHOLDS,
-    policy = 'confidence',
-    fallback = 'most-confident',
-    packedFor = 1250,
-    signal,
-  } = options;
+  const network = openSplitNetwork(model, { exits: options.exits ?? spreadExits(model) });
+  const { thresholds = SPLIT_THRESHOLDS, policy = 'confidence', fallback = 'last', packedFor = 1250, signal } = options;
   const bits = [...(options.bits ?? SPLIT_BITS)].sort((a, b) => a - b);
   const { cuts } = network.cuts;
   const last = cuts.length - 1;

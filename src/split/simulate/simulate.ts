@@ -9,8 +9,8 @@ import { packedAt } from '../profiler/split-tables.js';
 import { ChangeDetector, type ChangeOptions } from '../scheduler/change.js';
 import type { Conditions } from '../scheduler/metrics.js';
 import type { Goals } from '../scheduler/schedule.js';
-import type { LinkModel } from '../link/link-model.js';
-import { planOf, type Plan, type SamplePath } from './plan.js';
+import { LinkModel, type LinkModelOptions } from '../link/link-model.js';
+import { costOf, planOf, type Plan, type SamplePath } from './plan.js';
 import type { SplitPolicy } from './policies.js';
 
 /** What is simulated. Times are ms of virtual time from 0. */
@@ -18,9 +18,9 @@ export interface Simulation {
   readonly profile: SplitProfile;
   readonly policy: SplitPolicy;
   readonly goals: Goals;
-  /** To the server and back; each direction is used by this simulation alone. */
-  readonly up: LinkModel;
-  readonly down: LinkModel;
+  /** To the server and back. */
+  readonly up: LinkModelOptions;
+  readonly down: LinkModelOptions;
   /** Slow-down factors at a time; 1 where omitted. */
   readonly deviceSlowDown?: (at: number) => number;
   readonly serverSlowDown?: (at: number) => number;
@@ -30,7 +30,7 @@ export interface Simulation {
   readonly durationMs?: number;
   /** A frame each so many ms; where omitted, the next one begins as soon as the plan allows. */
   readonly intervalMs?: number;
-  /** Frames under way at most, for plans that are pipelined; 3 where omitted. */
+  /** Frames under way at most, for plans that are pipelined: as many as keep the slowest part busy, up to this; 64 where omitted. */
   readonly inFlight?: number;
   /** After how long without an answer the device finishes a frame itself; never where omitted. */
   readonly timeoutMs?: number;
@@ -89,6 +89,8 @@ export interface SimulationResult {
 /** A message of hardly any bytes: how the client learns the latency. */
 const PING_BYTES = 64;
 const PING_MS = 1000;
+/** So many answers in a row that do not come in time, and nothing is sent until a probe is answered. */
+const PATIENCE = 2;
 
 /** Plays a simulation to its end. Throws SchedulerError for goals that make no sense. */
 export function simulateSplit(simulation: Simulation): SimulationResult {
@@ -110,29 +112,45 @@ class Player {
   readonly #decisions: SimulatedDecision[] = [];
   /** What becomes known at a time. */
   readonly #pending: Pending[] = [];
+  #up: LinkModel;
+  #down: LinkModel;
   #deviceFree = 0;
   #upFree = 0;
   #serverFree = 0;
   #nextPing = 0;
   #plan: Plan | undefined;
+  /** Frames under way at most. */
+  #depth = 1;
+  #reachable = true;
+  #failures = 0;
+  /** Decide at the next frame, whatever the detector says. */
+  #again = true;
 
   constructor(simulation: Simulation) {
     this.#s = simulation;
     // A simulated link is looked at often: its frames are short.
     this.#online = new OnlineProfile({ firstMs: 100, mostMs: 5000 });
     this.#detector = new ChangeDetector(simulation.change);
+    this.#up = new LinkModel(simulation.up);
+    this.#down = new LinkModel(simulation.down);
     this.#random = createRandom(simulation.seed ?? 0);
+    const { initial } = simulation;
+    if (initial) {
+      this.#online.device.record(initial.deviceScale, 1);
+      this.#online.server.record(initial.serverScale, 1);
+      this.#online.link.latency(initial.latencyMs, 0);
+      this.#online.link.transfer(initial.bytesPerMs * PING_MS, initial.latencyMs + PING_MS, 0);
+    }
     const { cuts } = simulation.profile;
     this.#local = planOf(simulation.profile, { cut: cuts.length - 1, threshold: Infinity, bits: 32 });
   }
 
   play(): SimulationResult {
-    const { frames = Infinity, durationMs = Infinity, intervalMs, inFlight = 3 } = this.#s;
+    const { frames = Infinity, durationMs = Infinity, intervalMs } = this.#s;
     for (let frame = 0; frame < frames; frame++) {
       const wished = intervalMs === undefined ? 0 : frame * intervalMs;
-      const depth = this.#plan?.pipelined === false ? 1 : inFlight;
       // Saturated: a frame begins when the device is free and not too many are under way.
-      const oldest = this.#frames[frame - depth]?.done ?? 0;
+      const oldest = this.#frames[frame - this.#depth]?.done ?? 0;
       const start = Math.max(wished, this.#deviceFree, intervalMs === undefined ? oldest : 0);
       if (start >= durationMs) break;
       this.#learn(start);
@@ -150,18 +168,29 @@ class Player {
   }
 
   #conditions(at: number): Conditions {
-    const seen = this.#online.link.estimate(at);
     const known = this.#online.conditions(at);
-    return seen === undefined && this.#s.initial ? { ...this.#s.initial, deviceScale: known.deviceScale } : known;
+    return this.#reachable ? known : { ...known, bytesPerMs: 0 };
+  }
+
+  /** An answer came in time, or it did not. */
+  #heard(answered: boolean): void {
+    this.#failures = answered ? 0 : this.#failures + 1;
+    const reachable = answered || (this.#reachable && this.#failures < PATIENCE);
+    if (reachable !== this.#reachable) this.#again = true;
+    this.#reachable = reachable;
   }
 
   #decide(frame: number, at: number): void {
     const conditions = this.#conditions(at);
-    const first = this.#plan === undefined;
-    if (!this.#detector.observe(conditions) && !first) return;
+    const moved = this.#detector.observe(conditions);
+    if (!moved && !this.#again) return;
+    this.#again = false;
     const plan = this.#s.policy.decide(this.#s.goals, conditions);
     const changed = plan !== this.#plan;
     this.#plan = plan;
+    const { latency, throughput } = costOf(plan, conditions);
+    const busy = Math.ceil((latency * throughput) / 1000) + 2;
+    this.#depth = plan.pipelined ? Math.min(busy, this.#s.inFlight ?? 64) : 1;
     const { cut, threshold, bits } = plan;
     this.#decisions.push({ at, frame, cut, threshold, bits, conditions, changed });
   }
@@ -170,32 +199,45 @@ class Player {
   #ping(at: number): void {
     if (at < this.#nextPing) return;
     this.#nextPing = at + PING_MS;
-    const there = at + this.#s.up.transferMs(PING_BYTES, at);
-    const back = there + this.#s.down.transferMs(PING_BYTES, there);
+    const there = at + this.#up.transferMs(PING_BYTES, at);
+    const back = there + this.#down.transferMs(PING_BYTES, there);
     if (back < Infinity) this.#pending.push({ at: back, tell: () => this.#online.link.latency(back - at, back) });
   }
 
   /** Where nothing is sent, the image goes as a probe now and then; the device works on meanwhile. */
   #probe(at: number): void {
-    const { profile, up, down, serverSlowDown } = this.#s;
+    const { profile, serverSlowDown } = this.#s;
     const sends = this.#plan!.paths.some(({ share, upBytes }) => share > 0 && upBytes > 0);
     if (sends || !this.#online.probes.due(at)) return;
     this.#online.probes.sent(at);
     const { bytes } = packedAt(profile, 0, bitsOf(profile).includes(8) ? 8 : bitsOf(profile)[0]!)!;
     const begin = Math.max(at, this.#upFree);
-    const { left, arrives } = up.send(bytes, begin);
+    const { left, arrives } = this.#up.send(bytes, begin);
     const giveUp = begin + (this.#s.timeoutMs ?? Infinity);
     if (left < Infinity) this.#upFree = left;
     const offlineMs = profile.server.cutMs.reduce((sum, ms) => sum + ms, 0);
     const serverMs = offlineMs * (serverSlowDown?.(arrives) ?? 1);
     const finished = Math.max(arrives, this.#serverFree) + serverMs;
-    const answered = arrives < Infinity ? finished + down.transferMs(profile.responseBytes, finished) : Infinity;
+    const answered = arrives < Infinity ? finished + this.#down.transferMs(profile.responseBytes, finished) : Infinity;
     if (answered <= giveUp && answered < Infinity) {
       this.#serverFree = finished;
       const queue = finished - arrives;
       this.#tell(answered, { begin, bytes: bytes + profile.responseBytes, serverMs, offlineMs, queue });
-      this.#pending.push({ at: answered, tell: () => this.#online.probes.settled(true) });
-    } else if (giveUp < Infinity) this.#pending.push({ at: giveUp, tell: () => this.#online.probes.settled(false) });
+      this.#pending.push({ at: answered, tell: () => this.#probed(true) });
+    } else if (giveUp < Infinity) this.#pending.push({ at: giveUp, tell: () => this.#probed(false) });
+  }
+
+  /** A request is given up: what has not left by then blocks nobody. */
+  #cancelled(at: number): void {
+    if (this.#upFree <= at) return;
+    this.#upFree = at;
+    this.#up = new LinkModel(this.#s.up);
+    this.#down = new LinkModel(this.#s.down);
+  }
+
+  #probed(answered: boolean): void {
+    this.#online.probes.settled(answered);
+    this.#heard(answered);
   }
 
   /** What an answer tells of link and server: the server says its own time, the rest was the link. */
@@ -214,13 +256,14 @@ class Player {
       tell: () => {
         const ms = at - heard.begin - heard.queue;
         const response = { ms: 0, bytes: 0, serverMs: heard.serverMs, offlineMs: heard.offlineMs };
+        this.#heard(true);
         this.#online.observe({ at, transfer: { bytes: heard.bytes, ms }, response });
       },
     });
   }
 
   #serve(arrived: number, start: number): void {
-    const { up, down, deviceSlowDown, serverSlowDown, timeoutMs = Infinity, profile } = this.#s;
+    const { deviceSlowDown, serverSlowDown, timeoutMs = Infinity, profile } = this.#s;
     const plan = this.#plan!;
     const path = this.#path(plan);
     const slow = deviceSlowDown?.(start) ?? 1;
@@ -247,12 +290,12 @@ class Player {
     if (!sent) return record({ ...common, done: computed, deviceMs, serverMs: 0 });
 
     const begin = Math.max(computed, this.#upFree);
-    const { left, arrives } = up.send(path.upBytes, begin);
+    const { left, arrives } = this.#up.send(path.upBytes, begin);
     if (left < Infinity) this.#upFree = left;
     const serverMs = path.serverMs * (serverSlowDown?.(arrives) ?? 1);
     const finished = Math.max(arrives, this.#serverFree) + serverMs;
     const giveUp = computed + timeoutMs;
-    const answered = arrives < Infinity ? down.send(path.downBytes, finished).arrives : Infinity;
+    const answered = arrives < Infinity ? this.#down.send(path.downBytes, finished).arrives : Infinity;
     if (answered <= giveUp && answered < Infinity) {
       this.#serverFree = finished;
       const afterMs = path.afterMs * (deviceSlowDown?.(answered) ?? 1);
@@ -263,11 +306,16 @@ class Player {
       return record({ ...common, done, deviceMs: deviceMs + afterMs, serverMs });
     }
     // What the transfer has shown by then: so many bytes in no less than this time.
-    if (giveUp < Infinity && giveUp > begin)
+    if (giveUp < Infinity) {
+      this.#cancelled(giveUp);
       this.#pending.push({
         at: giveUp,
-        tell: () => this.#online.link.transfer(path.upBytes, giveUp - begin, giveUp),
+        tell: () => {
+          this.#heard(false);
+          this.#online.link.transfer(path.upBytes, giveUp - begin, giveUp);
+        },
       });
+    }
     const rest = Math.max(0, wholeMs(this.#local) - path.deviceMs) * slow;
     const from = giveUp < Infinity ? giveUp : computed;
     const done = Math.max(from, this.#deviceFree) + rest;
