@@ -10,3 +10,4 @@ export * from './link/index.js';
 export * from './profiler/index.js';
 export * from './scheduler/index.js';
 export * from './simulate/index.js';
+export { cheapCuts, exportTails, NotATensorError, type RepositoryModel, type TailsOptions } from './tails.js';

@@ -254,6 +254,14 @@ describe('what does not fit', () => {
     expect(listed(inputs[0]!.tensor)).toEqual([1, 2, 3, 4]);
   });
 
+  test('null stands for what is left out', () => {
+    const reply = { model_name: 'm', model_version: null, id: null, parameters: null };
+    const outputs = [{ name: 'y', datatype: 'FP32', shape: [1], parameters: { note: null }, data: [1] }];
+    const read = replyOfHttp(new TextEncoder().encode(JSON.stringify({ ...reply, outputs })), undefined);
+    expect({ ...read, outputs: [] }).toEqual({ model: 'm', version: '', id: '', parameters: new Map(), outputs: [] });
+    expect(body('{"id":null,"parameters":null,"outputs":null,"inputs":[]}')().inputs).toEqual([]);
+  });
+
   test('bytes that belong to no tensor', () => {
     const { bytes, jsonBytes } = requestToHttp(inferRequest('m', [{ name: 'x', tensor: Tensor.floats([1]) }]));
     const longer = new Uint8Array(bytes.length + 1);

@@ -3,13 +3,13 @@ import type { Verb } from '../verb.js';
 import { adapt } from './adapt.js';
 import { demo } from './demo.js';
 import { evaluate } from './eval.js';
+import { exportModel } from './export.js';
 import { inspect } from './inspect.js';
 import { merge } from './merge.js';
 import { offload } from './offload.js';
 import { profile } from './profile.js';
 import { run } from './run.js';
 import { serve } from './serve.js';
-import { split } from './split.js';
 import { train } from './train.js';
 
 export const verbs: readonly Verb[] = [
@@ -20,8 +20,8 @@ export const verbs: readonly Verb[] = [
   evaluate,
   run,
   merge,
+  exportModel,
   serve,
-  split,
   offload,
   demo,
 ];

@@ -61,6 +61,8 @@ class Connection {
   /** Closes the connection unless a request comes within `ms`. */
   await(ms: number): void {
     clearTimeout(this.#timer);
+    // The last request of a closed connection ends after it: a timer would keep all of it alive.
+    if (this.socket.destroyed) return;
     this.#timer = setTimeout(() => this.end(), ms);
     this.#timer.unref();
   }

@@ -28,25 +28,26 @@ export interface HttpBody {
 }
 
 const parameter = z.union([z.boolean(), z.string(), z.number()]);
-const parameters = z.optional(z.record(z.string(), parameter));
+// Other implementations write null for what is left out.
+const parameters = z.nullish(z.record(z.string(), z.nullable(parameter)));
 const tensor = z.object({
   name: z.string(),
   shape: z.array(z.number()),
   datatype: z.string(),
   parameters,
-  data: z.optional(z.array(z.unknown())),
+  data: z.nullish(z.array(z.unknown())),
 });
 const requested = z.object({ name: z.string(), parameters });
 const requestSchema = z.object({
-  id: z.optional(z.string()),
+  id: z.nullish(z.string()),
   parameters,
   inputs: z.array(tensor),
-  outputs: z.optional(z.array(requested)),
+  outputs: z.nullish(z.array(requested)),
 });
 const replySchema = z.object({
   model_name: z.string(),
-  model_version: z.optional(z.string()),
-  id: z.optional(z.string()),
+  model_version: z.nullish(z.string()),
+  id: z.nullish(z.string()),
   parameters,
   outputs: z.array(tensor),
 });
@@ -96,7 +97,7 @@ export function requestOfHttp(
       const own = output.parameters?.[BINARY];
       return { name: output.name, binary: typeof own === 'boolean' ? own : binary };
     }),
-    ...(binary && json.outputs === undefined ? { [ALL_BINARY]: true } : {}),
+    ...(binary && (json.outputs ?? []).length === 0 ? { [ALL_BINARY]: true } : {}),
   };
 }
 
@@ -152,8 +153,10 @@ export function parametersToJson(given: Parameters): string {
 const parametersField = (given: Parameters): readonly string[] =>
   given.size === 0 ? [] : [`"parameters":${parametersToJson(given)}`];
 
-function parametersOf(json: Readonly<Record<string, Parameter>> | undefined): Map<string, Parameter> {
-  return new Map(Object.entries(json ?? {}));
+function parametersOf(json: TensorJson['parameters']): Map<string, Parameter> {
+  const parameters = new Map<string, Parameter>();
+  for (const [name, value] of Object.entries(json ?? {})) if (value !== null) parameters.set(name, value);
+  return parameters;
 }
 
 function tensorsToJson(tensors: readonly NamedTensor[], isBinary: (name: string) => boolean): string {
@@ -219,8 +222,10 @@ function tensorsOfJson(tensors: readonly TensorJson[], rest: Uint8Array): readon
     const dtype = dtypeOf(datatype, name);
     const dims = checkedDims(shape, name);
     const size = own?.[BINARY_SIZE];
-    if (size === undefined) return { name, tensor: tensorOfElements(dtype, dims, flattened(data, name), name) };
-    if (data !== undefined) throw new OipError('invalid', `tensor '${name}' has both data and ${BINARY_SIZE}`);
+    if (size === undefined || size === null)
+      return { name, tensor: tensorOfElements(dtype, dims, flattened(data, name), name) };
+    if (data !== undefined && data !== null)
+      throw new OipError('invalid', `tensor '${name}' has both data and ${BINARY_SIZE}`);
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0 || at + size > rest.length)
       throw new OipError('invalid', `tensor '${name}' claims ${String(size)} bytes, but ${rest.length - at} are left`);
     at += size;
@@ -231,8 +236,8 @@ function tensorsOfJson(tensors: readonly TensorJson[], rest: Uint8Array): readon
 }
 
 /** Nested lists in row-major order: the protocol allows both forms. */
-function flattened(data: readonly unknown[] | undefined, name: string): readonly Element[] {
-  if (data === undefined) throw new OipError('invalid', `tensor '${name}' has no data`);
+function flattened(data: readonly unknown[] | null | undefined, name: string): readonly Element[] {
+  if (data === undefined || data === null) throw new OipError('invalid', `tensor '${name}' has no data`);
   let flat: readonly unknown[] = data;
   for (let depth = 0; flat.some(Array.isArray); depth++) {
     if (depth === 64) throw new OipError('invalid', `tensor '${name}' nests its data too deeply`);
