@@ -10,6 +10,7 @@ import { offload } from './offload.js';
 import { profile } from './profile.js';
 import { run } from './run.js';
 import { serve } from './serve.js';
+import { split } from './split.js';
 import { train } from './train.js';
 
 export const verbs: readonly Verb[] = [
@@ -22,6 +23,7 @@ export const verbs: readonly Verb[] = [
   merge,
   exportModel,
   serve,
+  split,
   offload,
   demo,
 ];
