@@ -8,7 +8,7 @@ const WEIGHT = 0.3;
 /** Expected durations of parts, ms. */
 export class PartTimes {
   readonly #network: SplitNetwork;
-  readonly #side: Pick<SideTimes, 'cutMs' | 'exitMs'> | undefined;
+  #side: Pick<SideTimes, 'cutMs' | 'exitMs'> | undefined;
   readonly #measured = new Map<string, number>();
 
   /** `side`: the device's times in a split profile. */
@@ -23,7 +23,19 @@ export class PartTimes {
     this.#measured.set(key, old === undefined ? ms : old + WEIGHT * (ms - old));
   }
 
-  /** What the profile says of a part with these exits, at scale 1; undefined without a profile. */
+  /** Whether there is neither a profile nor a `calibrate` yet. */
+  get unknown(): boolean {
+    return this.#side === undefined;
+  }
+
+  /** Takes measured parts, from the inputs to the end, for a profile: each one's time is spread over its cuts. */
+  calibrate(parts: readonly { readonly from: number; readonly to: number; readonly ms: number }[]): void {
+    const cutMs = this.#network.cuts.cuts.map(() => 0);
+    for (const { from, to, ms } of parts) for (let cut = from + 1; cut <= to; cut++) cutMs[cut] = ms / (to - from);
+    this.#side = { cutMs, exitMs: [] };
+  }
+
+  /** What the profile says of a part with these exits, at scale 1; undefined without one. */
   offline(from: number, to: number, exits: readonly number[]): number | undefined {
     if (this.#side === undefined) return undefined;
     const { cutMs, exitMs } = this.#side;

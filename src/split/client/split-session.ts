@@ -1,6 +1,7 @@
 /** @file The device's side of a split network: decides, offloads, goes on meanwhile, and always has an answer. Node and browsers. */
 import { CuttleError, type Model, type Tensor } from '../../ir/index.js';
 import { now } from '../../platform/index.js';
+import { syntheticFeeds } from '../../runtime/index.js';
 // What runs where nobody measured anything: all exits, at the usual confidence.
 import { allExits } from '../../exits/open-classifier.js';
 import { isProgressive, readProgressive } from '../../exits/progressive.js';
@@ -209,7 +210,8 @@ export class SplitSession implements AsyncDisposable {
   async prepare(): Promise<void> {
     const last = this.network.cuts.cuts.length - 1;
     await this.#walk.prepare({ from: 0, to: last, design: watchfulDesign(this.network), stops: this.#stops });
-    if (this.#transport !== undefined) await this.#greet(this.#transport);
+    if (this.#parts.unknown) await this.#calibrate(last);
+    if (this.#transport !== undefined) await this.#probeLink(this.#transport, OPEN_PROBE_MS);
     this.#redecide();
     await this.#deciding;
   }
@@ -335,8 +337,13 @@ export class SplitSession implements AsyncDisposable {
       if (expected === undefined || outcome.ms > expected) this.#online.link.transfer(call.bytes, outcome.ms, at);
     }
     if (outcome.failure.kind === 'cancelled') return;
+    this.#count(outcome.failure);
+  }
+
+  /** One timeout is no reason to give the server up; a refusal is. */
+  #count(failure: RemoteFailure): void {
     this.#failures++;
-    if (this.#failures >= (PATIENCE[outcome.failure.kind] ?? 1)) this.#lose(outcome.failure);
+    if (this.#failures >= (PATIENCE[failure.kind] ?? 1)) this.#lose(failure);
   }
 
   /** Nothing is sent any more until a probe is answered. */
@@ -414,14 +421,35 @@ export class SplitSession implements AsyncDisposable {
   #probeFailed(start: number, failure: RemoteFailure): void {
     this.#online.probes.settled(false);
     this.#emit({ kind: 'probe', at: start, answered: false, ms: now() - start, failure });
-    this.#refusal = failure;
-    if (!this.#reachable) return;
-    this.#reachable = false;
-    this.#redecide();
+    if (this.#reachable) this.#count(failure);
+    else this.#refusal = failure;
   }
 
-  async #greet(transport: SplitTransport): Promise<void> {
-    await this.#probeLink(transport, OPEN_PROBE_MS);
+  /** Without a profile, deadlines need to know what the parts take: any input tells. The first run warms up. */
+  async #calibrate(last: number): Promise<void> {
+    const symbols = Object.fromEntries(this.network.inputs.map((name) => [this.#batchSymbol(name), 1]));
+    const tensors = syntheticFeeds(this.network.cuts.model, symbols);
+    let parts: { readonly from: number; readonly to: number; readonly ms: number }[] = [];
+    for (let run = 0; run < 2; run++) {
+      parts = [];
+      const design = watchfulDesign(this.network);
+      await this.#walk.run({
+        from: 0,
+        to: last,
+        tensors,
+        design,
+        stops: this.#stops,
+        onPart: (part) => parts.push(part),
+      });
+    }
+    this.#parts.calibrate(parts);
+  }
+
+  #batchSymbol(input: string): string {
+    const type = this.network.types.get(input);
+    const axis = this.network.batchAxis(input);
+    const dim = type?.kind === 'tensor' && axis !== undefined ? type.shape?.[axis] : undefined;
+    return typeof dim === 'string' ? dim : 'batch';
   }
 
   /** A new plan, once its parts are loaded; inferences go on by the old one meanwhile. */
