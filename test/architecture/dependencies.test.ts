@@ -18,6 +18,7 @@ const floors: Readonly<Record<string, number>> = {
   audit: 5,
   exits: 5,
   split: 5,
+  measure: 5,
   report: 6,
   cli: 7,
 };

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { verbs } from '../../src/cli/verbs/index.js';
 import { PREPROCESSING_KEY } from '../../src/data/index.js';
 import { decodeModel } from '../../src/onnx/index.js';
+import type { AnalysedProfile } from '../../src/measure/index.js';
 import { parseProfile } from '../../src/runtime/index.js';
 import { imageFile } from '../data/files.js';
 import { cuttle, digitsModel, jsonOf, scratchFolder, writeModel } from './cli.js';
@@ -103,6 +104,16 @@ describe('profile', () => {
     expect(latencyMs.p90).toBeLessThanOrEqual(latencyMs.p99);
     expect(layers.length).toBeGreaterThan(4);
     for (const { ms, share } of layers) expect(ms >= 0 && share >= 0 && share <= 1).toBe(true);
+    const { roofline, operators, bounds } = json as unknown as AnalysedProfile;
+    expect(roofline.gflops > 0 && roofline.gbPerSecond > 0 && roofline.ridge > 0).toBe(true);
+    expect(operators.map(({ op }) => op)).toContain('Conv');
+    // The rest belongs to no layer: conversions that ONNX Runtime inserted.
+    expect(bounds.compute + bounds.memory + bounds.overhead).toBeGreaterThan(0.3);
+    const bare = await jsonOf(['profile', model, '--runs', '5', '--warm-up', '2', '--threads', '1', '--no-roofline']);
+    expect(bare).not.toHaveProperty('roofline');
+    const { out } = await cuttle(['profile', model, '--runs', '5', '--top', '2']);
+    expect(out).toMatch(/the device reaches .* GFLOP\/s and .* GB\/s/);
+    expect(out).toMatch(/bound by: compute .* memory .* overhead/);
   });
 });
 

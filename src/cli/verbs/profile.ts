@@ -1,9 +1,10 @@
 /** @file `cuttle profile`: where a model's time goes on this device, layer by layer. */
 import { z } from 'zod';
 import { loadModel } from '../../onnx/node.js';
-import { profileModel } from '../../runtime/index.js';
+import { analyseProfile, measureRoofline, type AnalysedLayer, type AnalysedProfile } from '../../measure/index.js';
+import { profileModel, type ProfileLayer } from '../../runtime/index.js';
 import { dimOptions } from '../dims.js';
-import { milliseconds, percent, textTable } from '../../report/index.js';
+import { magnitude, milliseconds, percent, significant, textTable } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { defineVerb, option } from '../verb.js';
 
@@ -16,6 +17,7 @@ export const profile = defineVerb({
     ['--warm-up <count>', 'runs before the clock counts (default 10)'],
     ['--dim <name=size...>', 'size of a symbolic dimension, such as batch=8; 1 where not given'],
     ['--top <count>', 'list only the slowest layers'],
+    ['--no-roofline', 'leave out what the device could do at most (saves a second)'],
     ...sessionFlags,
   ],
   options: z.object({
@@ -23,6 +25,7 @@ export const profile = defineVerb({
     warmUp: option.count(0).default(10),
     dim: dimOptions,
     top: option.count().optional(),
+    roofline: z.boolean().default(true),
     ...sessionOptions,
   }),
   examples: [
@@ -38,20 +41,26 @@ export const profile = defineVerb({
       warmup: options.warmUp,
       signal,
     });
-    const { device, latencyMs, layers } = measured;
+    const { device, latencyMs } = measured;
+    const analysed = options.roofline
+      ? analyseProfile(model, measured, await measureRoofline({ ...sessionGiven(options), signal }))
+      : undefined;
+    const layers = analysed?.layers ?? measured.layers;
     const shown = options.top === undefined ? layers : [...layers].sort((a, b) => b.ms - a.ms).slice(0, options.top);
     return {
-      json: measured,
+      json: analysed === undefined ? measured : { ...measured, ...analysed },
       text: [
         `${args[0]} on ${device.cpu} (${device.threads} threads, ${device.executionProvider})`,
         `one run takes ${milliseconds(latencyMs.p50)} (p90 ${milliseconds(latencyMs.p90)}, p99 ${milliseconds(latencyMs.p99)}, mean ${milliseconds(latencyMs.mean)})`,
+        ...(analysed === undefined ? [] : describeRoofline(analysed)),
         '',
-        textTable(
+        textTable<ProfileLayer | AnalysedLayer>(
           [
             { name: 'layer', value: (layer) => layer.name },
             { name: 'operator', value: (layer) => layer.op },
             { name: 'time', align: 'right', value: (layer) => milliseconds(layer.ms) },
             { name: 'share', align: 'right', value: (layer) => percent(layer.share) },
+            ...(analysed === undefined ? [] : ROOFLINE_COLUMNS),
             {
               name: 'fused with it',
               value: (layer) => (layer.members ?? []).filter((name) => name !== layer.name).join(' '),
@@ -59,7 +68,46 @@ export const profile = defineVerb({
           ],
           shown,
         ),
+        ...(analysed === undefined ? [] : ['', operatorTable(analysed)]),
       ].join('\n'),
     };
   },
 });
+
+const ROOFLINE_COLUMNS = [
+  { name: 'GFLOP/s', align: 'right', value: (layer: ProfileLayer | AnalysedLayer) => rate(layer, 'gflops') },
+  { name: 'GB/s', align: 'right', value: (layer: ProfileLayer | AnalysedLayer) => rate(layer, 'gbPerSecond') },
+  { name: 'bound by', value: (layer: ProfileLayer | AnalysedLayer) => ('bound' in layer ? layer.bound : '') },
+  {
+    name: 'of roof',
+    align: 'right',
+    value: (layer: ProfileLayer | AnalysedLayer) => ('ofRoof' in layer ? percent(layer.ofRoof ?? NaN, 0) : ''),
+  },
+] as const;
+
+function rate(layer: ProfileLayer | AnalysedLayer, of: 'gflops' | 'gbPerSecond'): string {
+  return 'bound' in layer ? significant(layer[of]) : '';
+}
+
+function describeRoofline({ roofline, bounds }: AnalysedProfile): string[] {
+  const { gflops, gbPerSecond, dispatchMs, ridge } = roofline;
+  return [
+    `the device reaches ${significant(gflops)} GFLOP/s and ${significant(gbPerSecond)} GB/s (they meet at ${significant(ridge)} operations per byte); an operator without work takes ${milliseconds(dispatchMs)}`,
+    `kernel time bound by: compute ${percent(bounds.compute)}, memory ${percent(bounds.memory)}, overhead ${percent(bounds.overhead)}`,
+  ];
+}
+
+function operatorTable({ operators }: AnalysedProfile): string {
+  return textTable(
+    [
+      { name: 'operator', value: ({ op }) => op },
+      { name: 'layers', align: 'right', value: ({ layers }) => String(layers) },
+      { name: 'time', align: 'right', value: ({ ms }) => milliseconds(ms) },
+      { name: 'share', align: 'right', value: ({ share }) => percent(share) },
+      { name: 'MACs', align: 'right', value: ({ macs }) => magnitude(macs) },
+      { name: 'GFLOP/s', align: 'right', value: ({ gflops }) => significant(gflops) },
+      { name: 'GB/s', align: 'right', value: ({ gbPerSecond }) => significant(gbPerSecond) },
+    ],
+    operators,
+  );
+}
