@@ -95,6 +95,7 @@ function extreme(rows, name, other, better) {
   return { ratio: round(ratio(row)), at: { mbps, deviceScale, serverScale } };
 }
 const more = (a, b) => a > b;
+const quick = (rows) => rows.filter(({ mbps }) => latencyOf(mbps) === 1);
 
 const profiles = measuredProfiles();
 const networks = {};
@@ -118,6 +119,11 @@ for (const [key, profile] of Object.entries(profiles)) {
     leastAgainstBestBaseline: round(Math.min(...ratios), 4),
     ...(exits && { againstNeurosurgeonWithExits: extreme(rows, 'ours', 'neurosurgeon', more) }),
     againstNeurosurgeonWithoutExits: extreme(rows, 'dyno', 'neurosurgeon', more),
+    // Where the link's latency, which a plan with one frame at a time waits for, is 1 ms.
+    againstNeurosurgeonAt1ms: {
+      ...(exits && { withExits: extreme(quick(rows), 'ours', 'neurosurgeon', more) }),
+      withoutExits: extreme(quick(rows), 'dyno', 'neurosurgeon', more),
+    },
     againstNeurosurgeonPipelined: {
       ...(exits && { withExits: extreme(rows, 'ours', 'neurosurgeon-pipelined', more) }),
       withoutExits: extreme(rows, 'dyno', 'neurosurgeon-pipelined', more),
