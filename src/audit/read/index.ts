@@ -1,0 +1,64 @@
+/** @file `audit/read`: models of many formats in one normal form. */
+import { AuditError } from '../errors.js';
+import { modelFormats, type ModelFormat } from '../formats.js';
+import { readCaffe, readPrototxt } from './caffe.js';
+import type { ReadLimits } from './limits.js';
+import { readMnn } from './mnn.js';
+import type { AuditModel } from './model.js';
+import { readNcnn } from './ncnn.js';
+import { readOnnx } from './onnx.js';
+import { readTflite } from './tflite.js';
+
+export { defaultReadLimits, type ReadLimits } from './limits.js';
+export type {
+  AuditLayer,
+  AuditModel,
+  AuditQuantisation,
+  AuditSignature,
+  AuditTensor,
+  AuditTotals,
+  AuditWeight,
+  LayerFamily,
+} from './model.js';
+
+/** What may be known beside a model's own bytes. */
+export interface ReadOptions {
+  readonly limits?: ReadLimits;
+  /** The other file of a pair: `.bin` of an ncnn network, `.caffemodel` beside `.prototxt` or the other way round. */
+  readonly companion?: Uint8Array;
+  /** Sizes of inputs that the file leaves open, by name (ncnn). */
+  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+}
+
+const ncnn = (bytes: Uint8Array, { companion, ...rest }: ReadOptions): AuditModel =>
+  readNcnn(bytes, { ...rest, ...(companion ? { weights: companion } : {}) });
+
+/** Formats whose layers are read. */
+const readers: Readonly<Partial<Record<ModelFormat, (bytes: Uint8Array, options: ReadOptions) => AuditModel>>> = {
+  tflite: (bytes, { limits }) => readTflite(bytes, limits),
+  circle: (bytes, { limits }) => readTflite(bytes, limits, 'circle'),
+  onnx: (bytes, { limits }) => readOnnx(bytes, limits),
+  caffe: readCaffe,
+  'caffe-prototxt': readPrototxt,
+  ncnn,
+  'ncnn-binary': ncnn,
+  mnn: (bytes, { limits }) => readMnn(bytes, limits),
+};
+
+/** Whether layers of models in this format are read. */
+export function isReadable(format: ModelFormat): boolean {
+  return readers[format] !== undefined;
+}
+
+/**
+ * Reads a model into the normal form. Throws AuditError (or OnnxFormatError) of kind `invalid` where the bytes are no such model or
+ * exceed a limit, and of kind `unsupported` where layers of the format are not read.
+ */
+export function readAuditModel(format: ModelFormat, bytes: Uint8Array, options: ReadOptions = {}): AuditModel {
+  const reader = readers[format];
+  if (reader === undefined)
+    throw new AuditError('no-reader', `layers of ${modelFormats[format].title} files are not read`, {
+      kind: 'unsupported',
+    });
+  return reader(bytes, options);
+}

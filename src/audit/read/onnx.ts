@@ -1,0 +1,142 @@
+/** @file ONNX models through the reader, shape inference and cost rules that the rest of the toolkit uses. */
+import {
+  constantTensor,
+  CuttleError,
+  dataTypes,
+  opsetOf,
+  requiredInputs,
+  sortNodes,
+  type Model,
+  type Tensor,
+  type ValueType,
+} from '../../ir/index.js';
+import { decodeModel, defaultLimits } from '../../onnx/index.js';
+import { costOf, inlineFunctions } from '../../passes/index.js';
+import { assembleModel, type FoundLayer } from './assemble.js';
+import { familyOf } from './families.js';
+import { isLearned } from './learned.js';
+import { defaultReadLimits, ReadBudget, type ReadLimits } from './limits.js';
+import type { AuditModel, AuditTensor, AuditWeight, LayerFamily } from './model.js';
+
+/**
+ * Reads an ONNX model of any opset. Where shapes cannot be inferred, layers are listed without MACs and a note says why.
+ * Throws OnnxFormatError or AuditError where the bytes are no ONNX model or exceed a limit.
+ */
+export function readOnnx(bytes: Uint8Array, limits: ReadLimits = defaultReadLimits): AuditModel {
+  const budget = new ReadBudget('onnx', limits);
+  const decoded = decodeModel(bytes, {
+    // What is found in an app need not run in ONNX Runtime: any version is listed.
+    limits: { ...defaultLimits, minOpset: 1, maxOpset: 99, maxIrVersion: 99, maxMessages: limits.maxItems },
+  });
+  const notes: string[] = [];
+  const { model, costs } = costed(decoded, notes);
+  const constants = constantsOf(model);
+  const types = new Map<string, AuditTensor>();
+  for (const { name, type } of model.graph.inputs) types.set(name, tensorOf(name, type));
+  const nodes = sortNodes(model.graph.nodes);
+  nodes.forEach((node, i) =>
+    node.outputs.forEach((name, k) => types.set(name, tensorOf(name, costs?.[i]?.outputs[k]))),
+  );
+  const layers = nodes.flatMap((node, i): FoundLayer[] => {
+    if (node.op === 'Constant' && node.domain === '') return [];
+    const family = familyIn(
+      node.op,
+      node.inputs.map((name) => constants.get(name)),
+    );
+    const weights = node.inputs.flatMap((name, index): AuditWeight[] => {
+      const tensor = constants.get(name);
+      if (tensor === undefined || tensor.dtype === 'string') return [];
+      return [
+        {
+          name,
+          shape: tensor.dims,
+          dtype: tensor.dtype,
+          size: tensor.size,
+          bytes: tensor.bytes,
+          learned: isLearned(family, tensor.dtype, tensor.dims, index),
+          key: name,
+          ...(index === 1 && tensor.dims.length === 4 && family !== 'matmul' ? { layout: 'OIHW' as const } : {}),
+        },
+      ];
+    });
+    return [
+      {
+        name: node.name || node.outputs[0] || `${node.op} ${i}`,
+        op: node.domain === '' || node.domain === 'ai.onnx' ? node.op : `${node.domain}.${node.op}`,
+        family,
+        inputs: node.inputs.flatMap((name) =>
+          name === '' || constants.has(name) ? [] : (types.get(name) ?? { name, shape: null, dtype: null }),
+        ),
+        outputs: node.outputs.map((name) => types.get(name)!),
+        weights,
+        macs: costs ? costs[i]!.macs : weighted(family) ? null : 0,
+        perChannel: node.op.startsWith('DequantizeLinear') && (constants.get(node.inputs[1] ?? '')?.size ?? 0) > 1,
+      },
+    ];
+  });
+  return assembleModel(
+    {
+      format: 'onnx',
+      name: model.graph.name,
+      producer: [decoded.producer.name, decoded.producer.version].filter(Boolean).join(' '),
+      version: `opset ${opsetOf(decoded)}`,
+      inputs: requiredInputs(model.graph).map(({ name, type }) => tensorOf(name, type)),
+      outputs: model.graph.outputs.map(({ name, type }) =>
+        type ? tensorOf(name, type) : (types.get(name) ?? tensorOf(name)),
+      ),
+      layers,
+      metadata: Object.fromEntries(decoded.metadata),
+      notes,
+    },
+    budget,
+  );
+}
+
+function weighted(family: LayerFamily): boolean {
+  return /convolution|dense|matmul|recurrent|attention/.test(family);
+}
+
+/** A Gather over a table of vectors is a look-up of embeddings; ONNX has no operator of its own for it. */
+function familyIn(op: string, constants: readonly (Tensor | undefined)[]): LayerFamily {
+  const table = constants[0];
+  if (op === 'Gather' && table !== undefined && table.dims.length === 2 && dataTypes[table.dtype].kind === 'float')
+    return 'embedding';
+  return familyOf(op);
+}
+
+function costed(decoded: Model, notes: string[]): { model: Model; costs?: ReturnType<typeof costOf>['nodes'] } {
+  try {
+    const { model } = inlineFunctions(decoded);
+    const { nodes, notes: assumed } = costOf(model, { unknownOps: 'skip' });
+    notes.push(...assumed.slice(0, 20));
+    return { model, costs: nodes };
+  } catch (error) {
+    if (!(error instanceof CuttleError)) throw error;
+    notes.push(`MACs are not known: ${error.message}`);
+    return { model: decoded };
+  }
+}
+
+/** Initializers and Constant nodes by name; DequantizeLinear of one is that constant. */
+function constantsOf(model: Model): ReadonlyMap<string, Tensor> {
+  const constants = new Map<string, Tensor>(model.graph.initializers);
+  for (const [name, { values }] of model.graph.sparseInitializers) constants.set(name, values);
+  for (const node of model.graph.nodes) {
+    const output = node.outputs[0];
+    if (output === undefined) continue;
+    const value =
+      node.op === 'Constant'
+        ? constantTensor(node)
+        : node.op === 'DequantizeLinear' || node.op === 'Identity'
+          ? constants.get(node.inputs[0] ?? '')
+          : undefined;
+    if (value) constants.set(output, value);
+  }
+  return constants;
+}
+
+function tensorOf(name: string, type?: ValueType): AuditTensor {
+  if (type?.kind !== 'tensor') return { name, shape: null, dtype: null };
+  const shape = type.shape?.map((dim) => (typeof dim === 'number' && Number.isSafeInteger(dim) ? dim : null)) ?? null;
+  return { name, shape, dtype: type.dtype };
+}
