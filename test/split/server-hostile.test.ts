@@ -238,6 +238,28 @@ describe('dawdlers', () => {
   });
 });
 
+test('many unfinished bodies together take bounded memory', async () => {
+  const small = await serve({ models: [folder], maxRequestBytes: 4000 });
+  const sockets = Array.from({ length: 9 }, () => {
+    const socket = connect(small.port, '127.0.0.1').on('error', () => undefined);
+    const head = 'POST /v2/models/plain/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n';
+    socket.write(head + ' '.repeat(3900));
+    return socket;
+  });
+  const refused = await Promise.race(
+    sockets.map((socket) => new Promise<string>((resolve) => socket.on('data', (chunk) => resolve(chunk.toString())))),
+  );
+  expect(refused).toMatch(/^HTTP\/1.1 503/);
+  for (const socket of sockets) socket.destroy();
+  await expect
+    .poll(() =>
+      httpDoor(small.url, true)
+        .infer(request)
+        .then(() => 'let in', String),
+    )
+    .toBe('let in');
+});
+
 test('clients that leave at random points leave nothing behind', { timeout: 60_000 }, async () => {
   const crowded = await serve({ models: [folder], batchDelayMs: 5, limits: patience });
   const random = createRandom(11);

@@ -20,6 +20,8 @@ export interface FrontOptions {
   readonly origins: readonly string[];
   /** Most of one request's body, and of what it unpacks to. */
   readonly maxRequestBytes: number;
+  /** Bytes of all requests' bodies that are held at a time. */
+  readonly maxHeldBytes: number;
   /** Requests at a time, whatever they ask for. */
   readonly maxActive: number;
   /** An error that is the server's own. */
@@ -28,11 +30,20 @@ export interface FrontOptions {
 
 /** Makes the function that answers every request. */
 export function openFront(options: FrontOptions): (request: WebRequest) => Promise<WebResponse> {
-  const { service, metrics, tokens, maxRequestBytes, maxActive, onDefect } = options;
+  const { service, metrics, tokens, maxRequestBytes, maxHeldBytes, maxActive, onDefect } = options;
   const grpc = openGrpcDoor(service, maxRequestBytes);
   let active = 0;
+  let held = 0;
 
-  const answer = async (request: WebRequest): Promise<WebResponse> => {
+  const answer = async (arrived: WebRequest): Promise<WebResponse> => {
+    let own = 0;
+    const hold = (bytes: number): void => {
+      own += bytes;
+      held += bytes;
+      if (held > maxHeldBytes)
+        throw new OipError('overloaded', 'the requests under way hold too much memory', { retryAfterMs: 500 });
+    };
+    const request: WebRequest = { ...arrived, body: counted(arrived.body, hold) };
     const path = request.url.pathname;
     const isGrpc = grpc.has(path);
     const contentType = request.headers.get('content-type') ?? '';
@@ -53,6 +64,8 @@ export function openFront(options: FrontOptions): (request: WebRequest) => Promi
       const error = cause instanceof BodyError ? bodyRefusal(cause) : oipError(cause);
       if (error.status === 'internal') onDefect(cause);
       return isGrpc ? refuseGrpc(error, contentType) : refuseHttp(error);
+    } finally {
+      held -= own;
     }
   };
 
@@ -63,6 +76,14 @@ export function openFront(options: FrontOptions): (request: WebRequest) => Promi
     if (origin !== undefined) allow(response.headers, origin, preflight);
     return response;
   };
+}
+
+/** Chunks that are counted as they arrive. */
+async function* counted(body: AsyncIterable<Uint8Array>, hold: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    hold(chunk.length);
+    yield chunk;
+  }
 }
 
 /** Who asks. Throws OipError 'unauthenticated' where a token is needed and missing or wrong. */

@@ -108,7 +108,8 @@ async function* readable(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   try {
     yield* body;
   } catch (cause) {
-    throw cause instanceof BodyError ? connectError(bodyRefusal(cause)) : cause;
+    if (cause instanceof BodyError) throw connectError(bodyRefusal(cause));
+    throw cause instanceof OipError ? connectError(cause) : cause;
   }
 }
 

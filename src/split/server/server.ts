@@ -52,6 +52,9 @@ export interface ServerOptions {
   readonly engines?: readonly Engine[];
 }
 
+/** As many requests of the largest size may be held at a time, over all clients. */
+const HELD_REQUESTS = 8;
+
 /** Totals since the start. */
 export interface ServerTotals {
   readonly inferences: number;
@@ -201,6 +204,7 @@ export async function startServer(options: ServerOptions): Promise<InferenceServ
         tokens: options.tokens ?? new Map(),
         origins: options.origins ?? [],
         maxRequestBytes,
+        maxHeldBytes: HELD_REQUESTS * maxRequestBytes,
         maxActive: 2 * (options.queue ?? 256) + 64,
         onDefect: (error) => log.error('defect', { error: messageOf(error) }),
       }),
