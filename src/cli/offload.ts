@@ -22,9 +22,9 @@ import {
 } from '../split/index.js';
 import { readSplitProfile } from '../split/split-profile-file.js';
 import { openImages, preprocessingGiven, reportAssumed } from './data-options.js';
+import type { OffloadOptions } from './offload-options.js';
 import { goalsGiven } from './split-goals.js';
 import { sessionGiven } from './session-options.js';
-import type { OffloadOptions } from './verbs/offload.js';
 import type { VerbContext, VerbResult } from './verb.js';
 
 /** One image; its class where it is known. */

@@ -1,38 +1,10 @@
 /** @file `cuttle offload`: classifies with a server's help where that pays, and without it where it does not. */
-import { z } from 'zod';
-import { dataFlags, preprocessingFlags, preprocessingOptions } from '../data-options.js';
+import { dataFlags, preprocessingFlags } from '../data-options.js';
+import { offloadOptions } from '../offload-options.js';
 import { offloadImages } from '../offload.js';
-import { goalFlags, goalOptions } from '../split-goals.js';
-import { sessionFlags, sessionOptions } from '../session-options.js';
-import { defineVerb, option, UsageError } from '../verb.js';
-
-/** A duration: milliseconds, or a number with `ms` or `s`. */
-const duration = z.string().transform((text, context) => {
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s)?$/.exec(text.trim());
-  if (match !== null) return Number(match[1]) * (match[2] === 's' ? 1000 : 1);
-  context.addIssue({ code: 'custom', message: `'${text}' is not a duration such as 100ms or 0.5s` });
-  return z.NEVER;
-});
-
-const options = z.object({
-  server: option.text().optional(),
-  name: option.text().optional(),
-  token: option.text().optional(),
-  input: option.text().optional(),
-  data: option.text().optional(),
-  limit: option.count().optional(),
-  onBad: z.enum(['count', 'stop']).default('count'),
-  profile: option.text().optional(),
-  ...goalOptions,
-  deadline: duration.optional(),
-  window: option.count().default(1),
-  repeat: option.count().default(1),
-  seed: option.seed(),
-  ...preprocessingOptions,
-  ...sessionOptions,
-});
-
-export type OffloadOptions = z.infer<typeof options>;
+import { goalFlags } from '../split-goals.js';
+import { sessionFlags } from '../session-options.js';
+import { defineVerb, UsageError } from '../verb.js';
 
 export const offload = defineVerb({
   name: 'offload',
@@ -53,7 +25,7 @@ export const offload = defineVerb({
     ...preprocessingFlags,
     ...sessionFlags,
   ],
-  options,
+  options: offloadOptions,
   examples: [
     'cuttle offload cuttle-demo/progressive.onnx --input cuttle-demo/digit.png',
     'cuttle offload net.onnx --server http://127.0.0.1:8000 --profile split-profile.json --data mnist --require "latency<=50ms" --minimise server --deadline 100ms',
