@@ -81,8 +81,6 @@ export async function offloadImages(context: VerbContext<OffloadOptions>, path: 
   const inferring = {
     signal,
     window: options.window,
-    // Nothing is gained by holding back where no other image waits.
-    continuation: options.window === 1 ? ('exit' as const) : ('late' as const),
     ...(options.deadline !== undefined && { deadlineMs: options.deadline }),
   };
   const began = now();

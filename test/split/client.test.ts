@@ -20,6 +20,7 @@ import { halvesOf } from '../../src/split/cuts.js';
 import { openSplitNetwork } from '../../src/split/network.js';
 import { packTensors, unpackInputs, unpackTensors } from '../../src/split/packing/index.js';
 import { measureSplit, type SplitProfile } from '../../src/split/profiler/index.js';
+import type { Goals } from '../../src/split/scheduler/index.js';
 import { SegmentWalk, type WalkAnswer } from '../../src/split/segment-walk.js';
 import { buildArchitecture } from '../../src/zoo/index.js';
 import { noise } from '../exits/networks.js';
@@ -98,6 +99,17 @@ describe('the same answers as unsplit', () => {
     if (cut === last) expect([...where]).toEqual(['device planned']);
     else expect(where).toContain('server ');
     if (cut === last - 1) expect(where).toContain('device exit');
+  });
+
+  test('a device that is to be spared waits for the server; else it goes on to the next exit meanwhile', async () => {
+    const spare = (metric: 'device' | 'latency'): Goals => ({ constraints: [], targets: [{ metric, goal: 'min' }] });
+    const far = samples[4]!;
+    await using sparing = await opened({ plan: planAt(0, 'no exits'), goals: spare('device') });
+    expect((await sparing.infer(far)).where).toBe('server');
+    const sure: DesignChoice = { ...design, policy: { kind: 'confidence', thresholds: 0 } };
+    await using racing = await opened({ plan: planAt(0, sure), goals: spare('latency') });
+    server.faults.delayMs = 200;
+    expect(await racing.infer(far)).toMatchObject({ where: 'device', reason: 'first' });
   });
 
   test('without exits, packed: what the server gets is what was packed', async () => {

@@ -77,7 +77,10 @@ export interface InferOptions {
   /** From the call, ms. Where it is too short for the first exit, the answer comes as soon as that one has one. */
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
-  /** What the device does while a request is out: `exit` for single inferences, `late` in streams, where omitted. */
+  /**
+   * What the device does while a request is out. Where omitted: `late` in streams of several frames and where the first soft
+   * target is to spare the device (its time or its energy), else `exit`.
+   */
   readonly continuation?: Continuation;
 }
 
@@ -222,7 +225,7 @@ export class SplitSession implements AsyncDisposable {
    * signal's reason, and what the runtime throws.
    */
   async infer(feeds: Readonly<Record<string, Tensor>>, options: InferOptions = {}): Promise<SplitAnswer> {
-    return await this.#start(feeds, { continuation: 'exit', ...options }).answer;
+    return await this.#start(feeds, { continuation: this.#ownContinuation(), ...options }).answer;
   }
 
   /**
@@ -233,7 +236,8 @@ export class SplitSession implements AsyncDisposable {
     frames: AsyncIterable<Readonly<Record<string, Tensor>>> | Iterable<Readonly<Record<string, Tensor>>>,
     { window = 4, ...options }: StreamOptions = {},
   ): AsyncGenerator<SplitAnswer, void, undefined> {
-    return pipeline(frames, (feeds) => this.#start(feeds, { continuation: 'late', ...options }), window);
+    const continuation = window === 1 ? this.#ownContinuation() : 'late';
+    return pipeline(frames, (feeds) => this.#start(feeds, { continuation, ...options }), window);
   }
 
   /** Calls off what is under way beside inferences, and frees all sessions. */
@@ -245,6 +249,11 @@ export class SplitSession implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
+  }
+
+  #ownContinuation(): Continuation {
+    const { metric, goal } = this.#goals.targets[0] ?? {};
+    return goal === 'min' && (metric === 'device' || metric === 'energy') ? 'late' : 'exit';
   }
 
   #start(feeds: Readonly<Record<string, Tensor>>, options: InferOptions): Started<SplitAnswer> {
