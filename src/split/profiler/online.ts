@@ -5,7 +5,7 @@ import type { Conditions } from '../scheduler/metrics.js';
 export const REAL_TIME_MS = 5 * 60_000;
 
 export interface LinkOptions {
-  /** Weight of a new observation in the averages, 0 to 1; 0.5 where omitted. */
+  /** Weight of a new observation in the averages, 0 to 1; 0.2 where omitted: recorded mobile links vary from packet to packet. */
   readonly weight?: number;
   /** For how long an observation counts as real time, ms; `REAL_TIME_MS` where omitted. */
   readonly validMs?: number;
@@ -36,7 +36,7 @@ export class LinkEstimate {
   #network = '';
   #latest = -Infinity;
 
-  constructor({ weight = 0.5, validMs = REAL_TIME_MS }: LinkOptions = {}) {
+  constructor({ weight = 0.2, validMs = REAL_TIME_MS }: LinkOptions = {}) {
     this.#weight = weight;
     this.#validMs = validMs;
   }
@@ -55,10 +55,15 @@ export class LinkEstimate {
     this.#record('latencyMs', ms, at);
   }
 
-  /** A transfer of `bytes` took `ms`, latency included. Transfers that say nothing of the bandwidth are passed over. */
+  /**
+   * A transfer of `bytes` took `ms`, latency included. One that was faster than the latency says that the latency is less;
+   * of the bandwidth it says nothing.
+   */
   transfer(bytes: number, ms: number, at: number): void {
     const rest = ms - (this.estimate(at)?.latencyMs ?? 0);
-    if (bytes > 0 && rest > 0 && ms < Infinity) this.#record('bytesPerMs', bytes / rest, at);
+    if (!(bytes > 0 && ms > 0 && ms < Infinity)) return;
+    if (rest > 0) this.#record('bytesPerMs', bytes / rest, at);
+    else this.#record('latencyMs', ms, at);
   }
 
   /** The link at a time: real time where it is known, else the history of this network type; undefined where neither is. */
@@ -77,7 +82,15 @@ export class LinkEstimate {
     let history = this.#history.get(this.#network);
     if (history === undefined)
       this.#history.set(this.#network, (history = { latencyMs: undefined, bytesPerMs: undefined }));
-    this.#recent[what] = this.#stepped(what, value) ?? this.#mixed(this.#recent[what], value, this.#weight);
+    const old = this.#recent[what];
+    // What went faster than the latency shows that it was not all latency: waiting behind other bytes adds to it.
+    const shorter = what === 'latencyMs' && old !== undefined && value < old;
+    // Bandwidths average as time per byte: a transfer that seems to take no time says little, one that stands still much.
+    const mixed =
+      what === 'bytesPerMs' && old !== undefined && old > 0
+        ? 1 / this.#mixed(1 / old, 1 / value, this.#weight)
+        : this.#mixed(old, value, this.#weight);
+    this.#recent[what] = shorter ? value : (this.#stepped(what, value) ?? mixed);
     // History moves ten times as slowly.
     history[what] = this.#mixed(history[what], value, this.#weight / 10);
   }
@@ -92,7 +105,8 @@ export class LinkEstimate {
     // One stray value moves the average as any other; a second one shows that it was not stray.
     if (side === 0 || before?.side !== side) return undefined;
     this.#away[what] = undefined;
-    return Math.sqrt(value * before.value);
+    // The slower of both: a stray value may be one of them after all.
+    return what === 'bytesPerMs' ? Math.min(value, before.value) : Math.max(value, before.value);
   }
 
   #mixed(old: number | undefined, value: number, weight: number): number {

@@ -154,14 +154,14 @@ function neurosurgeonPlans(profile: SplitProfile, pipelined: boolean): readonly 
 
 /** One exit for all samples (no other head runs), the server computes up to the cut, the device the rest of the way. */
 function edgentPlans(profile: SplitProfile): readonly Plan[] {
-  const { device, server, cuts, exits, final, responseBytes } = profile;
+  const { device, server, cuts, exits, responseBytes } = profile;
   const image = packedAt(profile, 0, imageBits(profile))!;
   const ends = [
     ...exits.map(({ position, accuracy }, i) => ({
       ...{ position, accuracy },
       heads: { device: device.exitMs[i]!, server: server.exitMs[i]! },
     })),
-    { position: cuts.length - 1, accuracy: final.accuracy, heads: { device: 0, server: 0 } },
+    { position: cuts.length - 1, accuracy: image.accuracy, heads: { device: 0, server: 0 } },
   ];
   return ends.flatMap(({ position, accuracy, heads }) =>
     Array.from({ length: position + 1 }, (_, cut): Plan => {
