@@ -200,8 +200,8 @@ const of = (list) => ({
   p99: rounded(percentile(list, 0.99)),
   max: rounded(Math.max(...list)),
 });
-// Trend of resident memory after the first quarter: a least-squares line.
-const later = memory.filter((sample) => sample.seconds >= seconds / 4);
+// Trend of resident memory in the second half: a least-squares line.
+const later = memory.filter((sample) => sample.seconds >= seconds / 2);
 const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
 const [mx, my] = [mean(later.map((s) => s.seconds)), mean(later.map((s) => s.mib))];
 const slope =
@@ -226,7 +226,7 @@ const result = {
   },
   leavers: { connections: leavers, dropped: Object.fromEntries(dropped) },
   leftBehind: left,
-  memoryMib: { samples: memory, growthPerMinuteAfterFirstQuarter: rounded(slope * 60) },
+  memoryMib: { samples: memory, growthPerMinuteInSecondHalf: rounded(slope * 60) },
   exitCode,
   summary: JSON.parse(out),
 };

@@ -72,7 +72,7 @@ function more(request: IncomingMessage | Http2ServerRequest, stallMs: number): P
 }
 
 /** How long what a client still sends is read and thrown away after its answer, so that the answer reaches it, ms. */
-export const LINGER_MS = 1000;
+export const LINGER_MS = 5000;
 
 /**
  * Writes an answer; resolves when it is handed over. `last`: no other request can follow on an HTTP/1.1 connection.
