@@ -39,7 +39,6 @@ export const modelFormats = {
   paddle: { title: 'PaddlePaddle program', framework: 'Paddle' },
   'paddle-lite': { title: 'Paddle Lite', framework: 'Paddle Lite' },
   mindspore: { title: 'MindSpore Lite', framework: 'MindSpore' },
-  mindir: { title: 'MindIR', framework: 'MindSpore' },
   'mediapipe-task': { title: 'MediaPipe task bundle', framework: 'MediaPipe' },
   'mediapipe-graph': { title: 'MediaPipe graph', framework: 'MediaPipe' },
   gguf: { title: 'GGUF', framework: 'ggml' },

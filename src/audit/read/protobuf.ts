@@ -91,6 +91,14 @@ export class ProtoMessage {
     return this.#chunks(number).map((bytes) => new ProtoMessage(bytes, this.#budget, this.#depth + 1));
   }
 
+  /** At most `count` messages of a field, for a look at what they are. */
+  firstMessages(number: number, count: number): readonly ProtoMessage[] {
+    const chunks = (this.#fields.get(number) ?? [])
+      .slice(0, count)
+      .flatMap((value) => (value.wire === 2 ? [value.bytes] : []));
+    return chunks.map((bytes) => new ProtoMessage(bytes, this.#budget, this.#depth + 1));
+  }
+
   /** A list of integers, packed or not. */
   ints(number: number): readonly number[] {
     const list: number[] = [];
