@@ -113,6 +113,10 @@ export async function plainServer(
   };
 
   const http: Server = createServer((request, response) => {
+    // Pages of other origins may ask.
+    response.setHeader('access-control-allow-origin', '*');
+    response.setHeader('access-control-allow-headers', '*');
+    if (request.method === 'OPTIONS') return void response.end();
     response.on('close', () => {
       if (!response.writableFinished) server.abandoned++;
     });
