@@ -55,6 +55,8 @@ export function splitDecisionsPlot({ title, cuts, decisions, frames, link }: Plo
     });
   const curve = (name: string, points: readonly XYPoint[], style: 0 | 1 | 2 | 3 | 4 | 5) =>
     ({ name, points, style, line: true, markers: 'none' }) as const;
+  // A burst may look like any bandwidth; the axis keeps to what the link really does.
+  const most = link ? 2 * Math.max(...link.map(({ mbps }) => mbps)) : Infinity;
   const early = decisions.some(({ threshold }) => threshold !== Infinity);
   const panels: readonly (XYPlot | undefined)[] = [
     {
@@ -74,7 +76,7 @@ export function splitDecisionsPlot({ title, cuts, decisions, frames, link }: Plo
           : []),
         curve(
           'as the client saw it',
-          steps(({ conditions }) => conditions.bytesPerMs / 125),
+          steps(({ conditions }) => Math.min(most, conditions.bytesPerMs / 125)),
           0,
         ),
       ],
