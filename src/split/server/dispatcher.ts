@@ -138,12 +138,6 @@ export class Dispatcher {
     for (const waiting of this.#waiting) this.#drop(waiting, stopping());
   }
 
-  /** Lets nothing in any more; resolves when everything that was let in is answered. */
-  async drain(): Promise<void> {
-    this.#closed = true;
-    while (this.#waiting.size + this.#running.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-
   #refusal(job: Job, now: number): OipError | undefined {
     if (job.signal.aborted) return abandoned(job.signal);
     if (this.#closed) return stopping();

@@ -18,6 +18,8 @@ export interface RepositoryEvents {
   onLoaded?(model: ServedModel, ms: number, replaced: boolean): void;
   onFailed?(found: Pick<FoundModel, 'name' | 'version' | 'path'>, error: unknown): void;
   onRemoved?(model: ServedModel): void;
+  /** This state of a file gets no new requests any more: it was replaced or removed. */
+  onRetired?(model: ServedModel): void;
 }
 
 interface Entry {
@@ -171,6 +173,7 @@ export class Repository {
 
   #retire(entry: Entry): void {
     entry.retired = true;
+    this.#events.onRetired?.(entry.model);
     if (entry.users === 0) void this.#unload(entry);
   }
 

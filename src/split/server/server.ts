@@ -10,7 +10,7 @@ import { openFront } from './front.js';
 import { LoadMeter } from './load-meter.js';
 import { Metrics, SECONDS } from './metrics.js';
 import { Repository } from './repository.js';
-import { InferenceService } from './service.js';
+import { InferenceService, kindOf } from './service.js';
 import { ThreadEngine } from './thread-engine.js';
 import { SILENT, type ServerLog } from './server-log.js';
 
@@ -113,7 +113,8 @@ export async function startServer(options: ServerOptions): Promise<InferenceServ
         }),
     );
   const repository = new Repository(options.models, engines, now, {
-    onLoaded({ name, version, card }, ms, replaced) {
+    onLoaded({ name, version, card, key }, ms, replaced) {
+      if (card.idleMs !== undefined) meter.seed(kindOf(key, 'whole'), card.idleMs);
       reloads({ outcome: 'loaded' });
       const why = {
         ...(card.unsplit && { unsplit: card.unsplit }),
@@ -125,6 +126,7 @@ export async function startServer(options: ServerOptions): Promise<InferenceServ
       reloads({ outcome: 'failed' });
       log.error('model-failed', { model: name, version, path, error: messageOf(error) });
     },
+    onRetired: ({ key }) => meter.forget(kindOf(key, '')),
     onRemoved: ({ name, version }) => log.info('model-removed', { model: name, version }),
   });
   const dispatcher = new Dispatcher(
@@ -159,7 +161,6 @@ export async function startServer(options: ServerOptions): Promise<InferenceServ
     version: await packageVersion(),
     repository,
     dispatcher,
-    meter,
     clients: { concurrency: options.perClient ?? 64, rate: options.perClientRate ?? Infinity },
     limits: { samples: options.maxBatch ?? 32, unpackedBytes: options.maxTensorBytes ?? 2 ** 28, frameBytes: 2 ** 30 },
     onInfer({ caller: { door, id }, model, version, cut, ms, error }) {

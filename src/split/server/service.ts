@@ -15,7 +15,6 @@ import { checkRequest, type RequestLimits } from './check-request.js';
 import { ClientMeter, type ClientLimits } from './client-limits.js';
 import type { Dispatcher } from './dispatcher.js';
 import { toTensor } from './engine.js';
-import type { LoadMeter } from './load-meter.js';
 import type { CardTensor } from './model-card.js';
 import type { Repository } from './repository.js';
 
@@ -44,7 +43,6 @@ export interface ServiceOptions {
   readonly version: string;
   readonly repository: Repository;
   readonly dispatcher: Dispatcher;
-  readonly meter: LoadMeter;
   readonly clients: ClientLimits;
   readonly limits: RequestLimits;
   readonly onInfer?: (event: InferEvent) => void;
@@ -121,7 +119,7 @@ export class InferenceService {
         version = model.version;
         try {
           const checked = checkRequest(model.card, request, split, this.#options.limits);
-          const kind = `${model.key} ${checked.kind}`;
+          const kind = kindOf(model.key, checked.kind);
           const deadlineAt = started + (split.deadlineMs ?? Infinity);
           const { dispatcher } = this.#options;
           const done = await withDeadline(deadlineAt, signal, (ended) =>
@@ -155,6 +153,11 @@ export class InferenceService {
       this.#options.onInfer?.({ caller, model, version, cut, ms: now() - started, error });
     }
   }
+}
+
+/** A kind of work on a state of a model file, as the load meter knows it. */
+export function kindOf(key: string, kind: string): string {
+  return `${key} ${kind}`;
 }
 
 /** Work whose signal also aborts at a deadline, so that the client hears of it in time. */
