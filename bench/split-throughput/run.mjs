@@ -63,7 +63,7 @@ function check(profile, rows) {
     const link = () => ({ rate: fixedRate(conditions.bytesPerMs), latencyMs: conditions.latencyMs / 2 });
     const { summary } = simulateSplit({
       ...{ profile, policy: openSplitPolicy('ours', profile), goals, up: link(), down: link(), initial: conditions },
-      ...{ frames: 2000, inFlight: 64, seed: 1 },
+      ...{ frames: 4000, inFlight: 512, seed: 1 },
       deviceSlowDown: () => conditions.deviceScale,
       serverSlowDown: () => conditions.serverScale,
       // The conditions are known: what is checked is the pipeline.

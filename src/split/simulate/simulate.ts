@@ -30,7 +30,7 @@ export interface Simulation {
   readonly durationMs?: number;
   /** A frame each so many ms; where omitted, the next one begins as soon as the plan allows. */
   readonly intervalMs?: number;
-  /** Frames under way at most, for plans that are pipelined: as many as keep the slowest part busy, up to this; 64 where omitted. */
+  /** Frames under way at most, for plans that are pipelined; where omitted, as many as keep the slowest part busy, up to 64. */
   readonly inFlight?: number;
   /** After how long without an answer the device finishes a frame itself; never where omitted. */
   readonly timeoutMs?: number;
@@ -190,7 +190,7 @@ class Player {
     this.#plan = plan;
     const { latency, throughput } = costOf(plan, conditions);
     const busy = Math.ceil((latency * throughput) / 1000) + 2;
-    this.#depth = plan.pipelined ? Math.min(busy, this.#s.inFlight ?? 64) : 1;
+    this.#depth = plan.pipelined ? (this.#s.inFlight ?? Math.min(busy, 64)) : 1;
     const { cut, threshold, bits } = plan;
     this.#decisions.push({ at, frame, cut, threshold, bits, conditions, changed });
   }
