@@ -42,6 +42,42 @@ const renderers = {
       .join('; ');
   },
 
+  /** Split networks with exits in one line. */
+  spinn(read) {
+    const throughput = read('split-throughput');
+    if (throughput === undefined) return NONE;
+    const measured = Object.values(throughput.networks).filter((network) => network.againstNeurosurgeonWithExits);
+    const most = Math.max(...measured.map((network) => network.againstNeurosurgeonWithExits.ratio));
+    const near = Math.max(...measured.map((network) => network.againstNeurosurgeonAt1ms.withExits.ratio));
+    const least = Math.min(...measured.map((network) => network.leastAgainstBestBaseline));
+    const objectives = Object.values(read('split-slo')?.networks ?? {}).flatMap((network) => network.objectives ?? []);
+    const sum = (of) => objectives.reduce((total, row) => total + row[of], 0);
+    return [
+      `simulated from measured profiles: throughput up to ${number(most, 1)}× Neurosurgeon's (${number(near, 1)}× where the link's latency is 1 ms), at least ${number(least)}× the best baseline's everywhere`,
+      ...(objectives.length > 0
+        ? [`${sum('metAtP95')} of ${sum('feasible')} feasible latency objectives met at p95`]
+        : []),
+    ].join('; ');
+  },
+
+  /** Split networks without exits in one line. */
+  dyno(read) {
+    const throughput = read('split-throughput');
+    if (throughput === undefined) return NONE;
+    const all = Object.values(throughput.networks);
+    const most = Math.max(...all.map((network) => network.againstNeurosurgeonWithoutExits.ratio));
+    const near = Math.max(...all.map((network) => network.againstNeurosurgeonAt1ms.withoutExits.ratio));
+    const medians = Object.values(read('split-compression')?.networks ?? {}).map(({ ratioAt1pp }) => ratioAt1pp.median);
+    return [
+      `simulated: up to ${number(most, 1)}× Neurosurgeon's throughput (${number(near, 1)}× at 1 ms)`,
+      ...(medians.length > 0
+        ? [
+            `measured: feature maps ${number(Math.min(...medians), 1)}–${number(Math.max(...medians), 1)}× smaller at ≤ 1 pp (medians over cuts)`,
+          ]
+        : []),
+    ].join('; ');
+  },
+
   /** The design space in one line: the best of each training at half of the MACs. */
   survey(read) {
     const result = read('exit-design-space');

@@ -96,6 +96,23 @@ describe('measured figures', () => {
       },
     },
     'train-accuracy': { recipe: { epochs: 10 }, cuttle: { accuracy: 0.85 }, pytorch: { accuracy: 0.851 } },
+    'split-throughput': {
+      networks: {
+        a: {
+          leastAgainstBestBaseline: 1.02,
+          againstNeurosurgeonWithExits: { ratio: 12.5 },
+          againstNeurosurgeonWithoutExits: { ratio: 11 },
+          againstNeurosurgeonAt1ms: { withExits: { ratio: 3 }, withoutExits: { ratio: 2.5 } },
+        },
+        b: {
+          leastAgainstBestBaseline: 1,
+          againstNeurosurgeonWithoutExits: { ratio: 14 },
+          againstNeurosurgeonAt1ms: { withoutExits: { ratio: 2 } },
+        },
+      },
+    },
+    'split-slo': { networks: { a: { objectives: { feasible: 3, metAtP95: 2 } }, b: {} } },
+    'split-compression': { networks: { a: { ratioAt1pp: { median: 20 } }, b: { ratioAt1pp: { median: 24.25 } } } },
     search: {
       exhaustive: [{ constraint: 'average', budget: 0.5, seedsAt995: 10 }],
       full: { rows: [{ seconds: [1, 2.5] }] },
@@ -115,6 +132,9 @@ describe('measured figures', () => {
     '- ResNet-20, native / onnxsim: 5.3',
     '| PyTorch | 10 | 85.10 % |',
     '| average | 50 % | 10 of 10 | 2.5 s |',
+    "throughput up to 12.5× Neurosurgeon's (3.0× where the link's latency is 1 ms), at least 1.02× the best",
+    '2 of 3 feasible latency objectives met',
+    "up to 14.0× Neurosurgeon's throughput (2.5× at 1 ms); measured: feature maps 20.0–24.3× smaller",
   ])('%s', (line) => expect(filled).toContain(line));
 
   test('filling twice changes nothing, and no result gives dashes only', () => {
