@@ -3,7 +3,11 @@ import { AuditError } from '../errors.js';
 import { modelFormats, type ModelFormat } from '../formats.js';
 import { readCaffe, readPrototxt } from './caffe.js';
 import type { ReadLimits } from './limits.js';
+import { readCoreml } from './coreml.js';
+import { readKerasH5 } from './keras-h5.js';
 import { readMnn } from './mnn.js';
+import { readGraphDef, readSavedModel } from './tensorflow.js';
+import { readTfjs } from './tfjs.js';
 import type { AuditModel } from './model.js';
 import { readNcnn } from './ncnn.js';
 import { readOnnx } from './onnx.js';
@@ -43,6 +47,12 @@ const readers: Readonly<Partial<Record<ModelFormat, (bytes: Uint8Array, options:
   ncnn,
   'ncnn-binary': ncnn,
   mnn: (bytes, { limits }) => readMnn(bytes, limits),
+  coreml: (bytes, { limits }) => readCoreml(bytes, limits),
+  graphdef: (bytes, { limits }) => readGraphDef(bytes, limits),
+  savedmodel: (bytes, { limits }) => readSavedModel(bytes, limits),
+  'tfjs-layers': (bytes, { limits }) => readTfjs(bytes, limits),
+  'tfjs-graph': (bytes, { limits }) => readTfjs(bytes, limits),
+  'keras-h5': (bytes, { limits }) => readKerasH5(bytes, limits),
 };
 
 /** Whether layers of models in this format are read. */
