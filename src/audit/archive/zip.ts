@@ -177,7 +177,8 @@ async function unlisted(
     while (at + 30 <= start) {
       const local = await readLocalHeader(source, await afterDescriptor(source, at, start));
       if (local === undefined || local.dataOffset > start) break;
-      found.push({ ...local, limit: start });
+      // Android's own tools fill gaps with nameless headers that hold nothing.
+      if (local.name !== '' || local.compressedSize > 0) found.push({ ...local, limit: start });
       const deferred = (local.flags & 8) !== 0 && local.compressedSize === 0;
       at = deferred ? start : local.dataOffset + local.compressedSize;
     }

@@ -1,0 +1,107 @@
+/** @file Accelerators and delegates: how an app asks for something other than the plain processor. */
+import { type Subject } from './kinds.js';
+
+export const accelerators = {
+  nnapi: {
+    kind: 'accelerator',
+    title: 'NNAPI',
+    classes: ['Lorg/tensorflow/lite/nnapi/'],
+    methods: [
+      'Lorg/tensorflow/lite/Interpreter$Options;->setUseNNAPI',
+      'Lorg/tensorflow/lite/InterpreterApi$Options;->setUseNNAPI',
+      'Lorg/tensorflow/lite/task/core/BaseOptions$Builder;->useNnapi',
+      'Lorg/tensorflow/lite/support/model/Model$Device;->NNAPI',
+      'Lai/onnxruntime/OrtSession$SessionOptions;->addNnapi',
+      'Lorg/pytorch/PyTorchAndroid;->nnapi',
+    ],
+    libraries: /^libneuralnetworks\.so$/,
+    symbols: ['ANeuralNetworks'],
+    strings: ['ANeuralNetworksModel_create', 'libneuralnetworks.so'],
+  },
+  'gpu-delegate': {
+    kind: 'accelerator',
+    title: 'GPU delegate of TensorFlow Lite',
+    classes: ['Lorg/tensorflow/lite/gpu/'],
+    methods: ['Lorg/tensorflow/lite/task/core/BaseOptions$Builder;->useGpu'],
+    libraries: /^libtensorflowlite_gpu\w*\.so$/,
+    symbols: ['TfLiteGpuDelegate', 'Java_org_tensorflow_lite_gpu_'],
+    strings: ['TfLiteGpuDelegateV2', 'tensorflow/lite/delegates/gpu'],
+  },
+  opencl: {
+    kind: 'accelerator',
+    title: 'OpenCL',
+    symbols: ['clCreateContext', 'clEnqueueNDRangeKernel'],
+    strings: ['libOpenCL.so'],
+  },
+  'hexagon-delegate': {
+    kind: 'accelerator',
+    title: 'Hexagon DSP',
+    classes: ['Lorg/tensorflow/lite/HexagonDelegate;', 'Lcom/qualcomm/qti/QnnDelegate;'],
+    libraries: /^libhexagon_(interface|nn_skel\w*)\.so$|^libtensorflowlite_hexagon_jni\.so$|^libQnnHtp\w*\.so$/,
+    symbols: ['TfLiteHexagon', 'hexagon_nn_'],
+    strings: ['libhexagon_nn_skel', 'TfLiteHexagonDelegate', 'libcdsprpc.so'],
+  },
+  xnnpack: {
+    kind: 'accelerator',
+    title: 'XNNPACK',
+    methods: [
+      'Lorg/tensorflow/lite/Interpreter$Options;->setUseXNNPACK',
+      'Lorg/tensorflow/lite/InterpreterApi$Options;->setUseXNNPACK',
+      'Lai/onnxruntime/OrtSession$SessionOptions;->addXnnpack',
+    ],
+    symbols: ['xnn_create_', 'xnn_initialize'],
+    strings: ['xnn_create_', 'XNNPACK delegate', 'TfLiteXNNPackDelegate'],
+  },
+  'snpe-runtime': {
+    kind: 'accelerator',
+    title: 'SNPE on DSP or GPU',
+    methods: ['Lcom/qualcomm/qti/snpe/SNPE$NeuralNetworkBuilder;->setRuntimeOrder'],
+    libraries: /^lib(snpe_dsp\w*|snpe_adsp|SnpeHtp\w*)\.so$/,
+    strings: ['libsnpe_dsp_domains', 'snpe_dsp_v'],
+  },
+  'qnn-ep': {
+    kind: 'accelerator',
+    title: 'QNN of ONNX Runtime',
+    methods: ['Lai/onnxruntime/OrtSession$SessionOptions;->addQnn'],
+    libraries: /^libQnn\w*\.so$/,
+  },
+  'coreml-delegate': {
+    kind: 'accelerator',
+    title: 'Core ML delegate',
+    libraries: /^TensorFlowLiteCCoreML$|^TensorFlowLiteCoreML$/,
+    strings: ['TfLiteCoreMlDelegate'],
+  },
+  'edge-tpu': {
+    kind: 'accelerator',
+    title: 'Edge TPU',
+    libraries: /^libedgetpu\w*\.so/,
+    symbols: ['edgetpu_create_delegate'],
+    strings: ['edgetpu_create_delegate'],
+  },
+  hiai: {
+    kind: 'accelerator',
+    title: 'Huawei HiAI',
+    classes: ['Lcom/huawei/hiai/'],
+    libraries: /^libhiai\w*\.so$/,
+    strings: ['HIAI_Create', 'libhiai.so'],
+  },
+  neuropilot: {
+    kind: 'accelerator',
+    title: 'MediaTek NeuroPilot',
+    libraries: /^libneuron\w*\.so$/,
+    symbols: ['NeuronModel_create'],
+    strings: ['NeuronModel_create', 'libneuron_adapter'],
+  },
+  'samsung-eden': {
+    kind: 'accelerator',
+    title: 'Samsung Neural SDK',
+    classes: ['Lcom/samsung/android/sdk/neural/'],
+    libraries: /^libeden\w*\.so$/,
+    strings: ['libeden_nn'],
+  },
+  vulkan: {
+    kind: 'accelerator',
+    title: 'Vulkan compute in a framework',
+    strings: ['N4ncnn12VulkanDeviceE', 'MNN_Vulkan', 'N2at6native6vulkan'],
+  },
+} as const satisfies Readonly<Record<string, Subject>>;

@@ -1,0 +1,23 @@
+/** @file The page on apps lists every subject and states the default limits. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { defaultArchiveLimits, subjects } from '../../src/audit/index.js';
+
+const page = readFileSync(join(import.meta.dirname, '../../docs/audit-apps.md'), 'utf8');
+
+test('subjects', () => {
+  expect(Object.keys(subjects).filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+});
+
+test('prefixes of classes end where packages or names end', () => {
+  const classes = Object.values(subjects).flatMap((subject) => subject.classes ?? []);
+  expect(classes.filter((prefix) => !/^L[\w/$]+[/;]$/.test(prefix))).toEqual([]);
+});
+
+test('limits', () => {
+  const { ratioFreeBytes, ...stated } = defaultArchiveLimits;
+  for (const [name, value] of Object.entries(stated))
+    expect(page, name).toContain(` ${value.toLocaleString('en-GB')} `);
+  expect(page).toContain(`the first ${ratioFreeBytes / 2 ** 20} MiB`);
+});
