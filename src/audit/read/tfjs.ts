@@ -61,7 +61,7 @@ export function readTfjs(bytes: Uint8Array, limits: ReadLimits = defaultReadLimi
 const typeOf = (word: string): string | undefined => {
   const name = word.replace(/^DT_/, '').toLowerCase();
   const plain = name === 'float' ? 'float32' : name === 'double' ? 'float64' : name === 'half' ? 'float16' : name;
-  return plain in dataTypes ? (plain) : undefined;
+  return plain in dataTypes ? plain : undefined;
 };
 
 function nodeOf(node: Json, weights: ReadonlyMap<string, TfTensor>): TfNode {
