@@ -1,5 +1,5 @@
 /** @file TensorFlow.js models (`model.json`): graph models as JSON of a GraphDef, layers models as a Keras configuration. */
-import { dataTypes, type DataType } from '../../ir/index.js';
+import { dataTypes } from '../../ir/index.js';
 import { jsonOf, list, record, text, type Json } from './json.js';
 import { kerasModel } from './keras-config.js';
 import { defaultReadLimits, ReadBudget, type ReadLimits } from './limits.js';
