@@ -1,8 +1,8 @@
 /**
- * @file 64 clients for two minutes against `cuttle serve` as a process of its own: errors, latency, batches, memory, and what
+ * @file 64 clients for four minutes against `cuttle serve` as a process of its own: errors, latency, batches, memory, and what
  * clients that leave at random points leave behind. Half of the clients send whole images, half split requests.
  *
- * node bench/split-server/run.mjs [--seconds 120] [--clients 64]
+ * node bench/split-server/run.mjs [--seconds 240] [--clients 64]
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ import {
 import { buildArchitecture } from '../../dist/zoo/index.js';
 
 const { values: given } = parseArgs({
-  options: { seconds: { type: 'string', default: '120' }, clients: { type: 'string', default: '64' } },
+  options: { seconds: { type: 'string', default: '240' }, clients: { type: 'string', default: '64' } },
 });
 const seconds = Number(given.seconds);
 const clients = Number(given.clients);
