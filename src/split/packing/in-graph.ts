@@ -11,6 +11,8 @@ import {
   type Model,
   type Node,
   type TensorType,
+  type Value,
+  type ValueType,
 } from '../../ir/index.js';
 import { inferShapes } from '../../passes/index.js';
 import { PackingError } from './errors.js';
@@ -51,27 +53,8 @@ export function packedNames(name: string, { layout }: GraphPacking): PackedNames
 export function packOutputs(model: Model, packing: GraphPacking, names?: readonly string[]): Model {
   const { graph } = model;
   check(model, packing);
-  const chosen = chosenFloats(
-    model,
-    graph.outputs.map(({ name }) => name),
-    names,
-  );
-  const b = GraphBuilder.beside(graph);
-  const outputs = graph.outputs.flatMap((output) => {
-    const type = chosen.get(output.name);
-    if (type === undefined) return [output];
-    const packed = packedNames(output.name, packing);
-    const rank = type.shape?.length;
-    appendPack(b, output.name, packing, packed);
-    return [
-      { name: packed.data, type: dataType(packed.data, type, packing) },
-      { name: packed.scale, type: tensorType('float32', [2]) },
-      ...(packed.dims === undefined ? [] : [{ name: packed.dims, type: tensorType('int64', [rank ?? null]) }]),
-    ];
-  });
-  const types = new Map(graph.types);
-  for (const [name, type] of chosen) types.set(name, type);
-  return withParts(model, { outputs, types, nodes: [...graph.nodes, ...b.nodes] }, b);
+  const { values, types, b } = replaced(model, graph.outputs, packing, names, appendPack);
+  return withParts(model, { outputs: values, types, nodes: [...graph.nodes, ...b.nodes] }, b);
 }
 
 /**
@@ -81,27 +64,38 @@ export function packOutputs(model: Model, packing: GraphPacking, names?: readonl
 export function unpackInputs(model: Model, packing: GraphPacking, names?: readonly string[]): Model {
   const { graph } = model;
   check(model, packing);
+  const { values, types, b } = replaced(model, graph.inputs, packing, names, appendUnpack);
+  return withParts(model, { inputs: values, types, nodes: [...b.nodes, ...graph.nodes] }, b);
+}
+
+/** The interface with the chosen values packed, every chosen value's own type, and the nodes that `append` made for them. */
+function replaced(
+  model: Model,
+  interfaces: readonly Value[],
+  packing: GraphPacking,
+  names: readonly string[] | undefined,
+  append: typeof appendPack,
+): { readonly values: readonly Value[]; readonly types: Map<string, ValueType>; readonly b: GraphBuilder } {
   const chosen = chosenFloats(
     model,
-    graph.inputs.map(({ name }) => name),
+    interfaces.map(({ name }) => name),
     names,
   );
-  const b = GraphBuilder.beside(graph);
-  const inputs = graph.inputs.flatMap((input) => {
-    const type = chosen.get(input.name);
-    if (type === undefined) return [input];
-    const packed = packedNames(input.name, packing);
-    const rank = type.shape?.length;
-    appendUnpack(b, input.name, packing, packed);
+  const b = GraphBuilder.beside(model.graph);
+  const values = interfaces.flatMap((value): Value[] => {
+    const type = chosen.get(value.name);
+    if (type === undefined) return [value];
+    const packed = packedNames(value.name, packing);
+    append(b, value.name, packing, packed);
     return [
       { name: packed.data, type: dataType(packed.data, type, packing) },
       { name: packed.scale, type: tensorType('float32', [2]) },
-      ...(packed.dims === undefined ? [] : [{ name: packed.dims, type: tensorType('int64', [rank ?? null]) }]),
+      ...(packed.dims === undefined
+        ? []
+        : [{ name: packed.dims, type: tensorType('int64', [type.shape?.length ?? null]) }]),
     ];
   });
-  const types = new Map(graph.types);
-  for (const [name, type] of chosen) types.set(name, type);
-  return withParts(model, { inputs, types, nodes: [...b.nodes, ...graph.nodes] }, b);
+  return { values, types: new Map([...model.graph.types, ...chosen]), b };
 }
 
 function withParts(model: Model, parts: Partial<Model['graph']>, b: GraphBuilder): Model {
