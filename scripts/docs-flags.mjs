@@ -48,9 +48,10 @@ export function fillVerbPage(text, verb) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { verbs } = await import('../dist/cli/verbs/index.js');
+  const { allVerbs } = await import('../dist/cli/verb.js');
   const docs = new URL('../docs/', import.meta.url);
   for (const file of readdirSync(docs)) {
-    const verb = verbs.find(({ name }) => file === `verb-${name}.md`);
+    const verb = allVerbs(verbs).find(({ words }) => file === `verb-${words.replaceAll(' ', '-')}.md`)?.verb;
     if (verb === undefined) continue;
     const page = new URL(file, docs);
     writeFileSync(page, fillVerbPage(readFileSync(page, 'utf8'), verb));

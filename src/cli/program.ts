@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { CuttleError, type ErrorKind } from '../ir/index.js';
 import { interruptSignal } from '../platform/node/process.js';
 import { openConsole, type Console } from './console.js';
-import { InterruptedError, register } from './verb.js';
+import { allVerbs, InterruptedError, register } from './verb.js';
 import { verbs } from './verbs/index.js';
 
 /** DESIGN §6: 0 done, 1 failed, 2 wrong usage, 3 input invalid, 4 unsupported. */
@@ -32,12 +32,16 @@ export async function runCommand(
     .enablePositionalOptions();
   program.addHelpText('after', '\nEvery verb has its own help: cuttle VERB --help\n');
   for (const verb of verbs)
-    register(program, verb, async (call) => {
-      const result = await verb.run({ ...call, console: terminal, signal });
+    register(program, verb, async (called, call) => {
+      const result = await called.run({ ...call, console: terminal, signal });
       await terminal.print(json ? JSON.stringify(result.json) : result.text);
     });
-  // Sub-commands made by register() inherit neither of these.
-  for (const command of program.commands) command.exitOverride().configureOutput(output);
+  const inherit = (command: Command): void => {
+    // Commands made by register() inherit neither of these.
+    command.exitOverride().configureOutput(output);
+    command.commands.forEach(inherit);
+  };
+  program.commands.forEach(inherit);
 
   try {
     if (argv.length === 0) {
@@ -53,7 +57,9 @@ export async function runCommand(
     }
     // Steps without an error of their own for it throw the signal's reason.
     const stopped = signal.aborted && !(error instanceof CuttleError);
-    const verb = verbs.find(({ name }) => name === argv[0])?.name;
+    const said = argv.slice(0, 2).join(' ');
+    const named = allVerbs(verbs).map(({ words }) => words);
+    const verb = named.find((words) => words === said) ?? named.find((words) => words === argv[0]);
     return await report(stopped ? new InterruptedError() : error, json, terminal, verb);
   }
 }

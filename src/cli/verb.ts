@@ -29,6 +29,8 @@ export interface Verb<Options = unknown> {
   readonly options: z.ZodType<Options>;
   /** Command lines that work as printed after `npm run demo` or in an empty folder. */
   readonly examples: readonly string[];
+  /** Verbs of its own, said after it: `cuttle audit query`. Where none is said, it runs itself. */
+  readonly verbs?: readonly Verb[];
   run(context: VerbContext<Options>): Promise<VerbResult>;
 }
 
@@ -53,11 +55,29 @@ export class InterruptedError extends CuttleError {
   }
 }
 
-/** Adds a verb to the program. */
-export function register<Options>(
+/** A verb and the words that call it: `audit query`. */
+export interface NamedVerb {
+  readonly words: string;
+  readonly verb: Verb;
+}
+
+/** Verbs and the verbs inside them, each after the one that it belongs to. */
+export function allVerbs(verbs: readonly Verb[], prefix = ''): readonly NamedVerb[] {
+  return verbs.flatMap((verb) => [
+    { words: prefix + verb.name, verb },
+    ...allVerbs(verb.verbs ?? [], `${prefix}${verb.name} `),
+  ]);
+}
+
+/** What a command line calls: a verb, with its words and its checked options. */
+export type VerbCall = Omit<VerbContext<unknown>, 'console' | 'signal'>;
+
+/** Adds a verb, and those inside it, to the program or to the verb that it belongs to. */
+export function register(
   program: Command,
-  verb: Verb<Options>,
-  act: (context: Omit<VerbContext<Options>, 'console' | 'signal'>) => Promise<void>,
+  verb: Verb,
+  act: (verb: Verb, call: VerbCall) => Promise<void>,
+  prefix = '',
 ): void {
   const command = program.command(verb.name).summary(verb.summary).description(verb.summary);
   for (const [notation, what] of verb.args) command.argument(notation, what);
@@ -70,14 +90,18 @@ export function register<Options>(
       const issue = parsed.error.issues[0]!;
       throw new UsageError(
         `--${flagName(String(issue.path[0] ?? ''))}: ${issue.message}`,
-        `See: cuttle ${verb.name} --help`,
+        `See: cuttle ${prefix}${verb.name} --help`,
       );
     }
-    await act({
+    await act(verb, {
       args: command.processedArgs.flat().filter((arg): arg is string => typeof arg === 'string'),
       options: parsed.data,
     });
   });
+  if (verb.verbs === undefined) return;
+  // Options after an inner verb are its own, also where both have one of that name.
+  command.enablePositionalOptions();
+  for (const inner of verb.verbs) register(command, inner, act, `${prefix}${verb.name} `);
 }
 
 const flagName = (option: string): string => option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { register, type Verb } from '../../src/cli/verb.js';
+import { allVerbs, register, type Verb } from '../../src/cli/verb.js';
 import { verbs } from '../../src/cli/verbs/index.js';
 import { encodePng } from '../../src/report/index.js';
 import { cuttle, digitsModel, scratchFolder, writeModel } from '../cli/cli.js';
@@ -14,7 +14,11 @@ async function understands(words: readonly string[]): Promise<void> {
   const silent = { writeErr: () => undefined };
   const program = new Command('cuttle').exitOverride().configureOutput(silent).enablePositionalOptions();
   for (const verb of verbs) register(program, verb, async () => undefined);
-  for (const command of program.commands) command.exitOverride().configureOutput(silent);
+  const inherit = (command: Command): void => {
+    command.exitOverride().configureOutput(silent);
+    command.commands.forEach(inherit);
+  };
+  program.commands.forEach(inherit);
   await program.parseAsync([...words], { from: 'user' });
 }
 
@@ -43,7 +47,8 @@ describe('command lines in the docs', () => {
       inlineCommands(page).flatMap((line) => {
         const [, name, ...words] = line.split(/\s+/);
         if (name!.startsWith('-') || /^(VERB|…)$/.test(name!)) return [];
-        const verb = verbs.find((candidate) => candidate.name === name);
+        const inner = allVerbs(verbs).find((candidate) => candidate.words === `${name} ${words[0]}`);
+        const verb = inner?.verb ?? verbs.find((candidate) => candidate.name === name);
         const flags = new Set([
           '--json',
           '--help',
@@ -57,9 +62,10 @@ describe('command lines in the docs', () => {
   });
 });
 
-describe.each(verbs.map((verb) => [verb.name, verb] as const))('the page of %s', (name, verb) => {
+describe.each(allVerbs(verbs).map(({ words, verb }) => [words, verb] as const))('the page of %s', (words, verb) => {
+  const name = words.replaceAll(' ', '-');
   test('is listed in the index', () => {
-    expect(pageNamed('docs/README.md').text).toContain(`[cuttle ${name}](verb-${name}.md)`);
+    expect(pageNamed('docs/README.md').text).toContain(`[cuttle ${words}](verb-${name}.md)`);
   });
 
   test('has the flags, defaults and examples of the program (node scripts/docs-flags.mjs)', async () => {
