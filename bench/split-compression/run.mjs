@@ -6,6 +6,7 @@
  * After a build:
  *   node bench/split-compression/run.mjs profile NAME [--images 1000] [--static]    → bench/.work/split/NAME.json
  *   node bench/split-compression/run.mjs repack NAME                       (times alone, on a quiet machine)
+ *   node bench/split-compression/run.mjs alone NAME                        (accuracies of single exits, for a profile without them)
  *   node bench/split-compression/run.mjs codecs                           (on a quiet machine)
  *   node bench/split-compression/run.mjs report                           → bench/results/split-compression.json, .svg
  */
@@ -105,6 +106,23 @@ async function repack() {
     Object.assign(row, { packMs, unpackMs });
   });
   Object.assign(old, { device: fresh.device, server: fresh.server });
+  writeFileSync(profileFile(name), JSON.stringify(old));
+}
+
+/** What each exit gets right alone behind every ⟨cut, bits⟩, on the profile's own images; everything else stays. */
+async function alone() {
+  const { file } = networks[name];
+  const old = JSON.parse(readFileSync(profileFile(name), 'utf8'));
+  const model = calibrated(await loadModel(file), join(dirname(file), 'calibration.memo'));
+  const samples = await samplesFor(model, old.samples, 50);
+  const fresh = await measureSplit(model, samples, {
+    ...{ exits: old.exits.map(({ exit }) => exit), cuts: cutsMeasured(old), bits: bitsOf(old), runs: 2 },
+    ...{ thresholds: old.thresholds, codecs: await openCodecs(), threads: 1, timedSamples: 1 },
+    progress: (done, total) => console.error(`${name}: cut ${done}/${total}`),
+  });
+  const differ = fresh.packed.filter((row, i) => row.accuracy !== old.packed[i].accuracy).length;
+  if (differ > 0) throw new Error(`${differ} accuracies are not those of the profile: measure it anew`);
+  old.packed.forEach((row, i) => Object.assign(row, { exitAccuracy: fresh.packed[i].exitAccuracy }));
   writeFileSync(profileFile(name), JSON.stringify(old));
 }
 
@@ -238,5 +256,6 @@ function report() {
 
 if (part === 'profile') await profile();
 else if (part === 'repack') await repack();
+else if (part === 'alone') await alone();
 else if (part === 'codecs') await codecs();
 else report();

@@ -1,5 +1,5 @@
 /**
- * @file Time of one decision over 60 cuts × 20 thresholds × 8 bit-widths, for goals of different kinds.
+ * @file Time of one decision over 60 cuts × (20 thresholds + 6 exits alone) × 8 bit-widths, for goals of different kinds.
  *
  * After a build: node bench/split-scheduler/run.mjs   → bench/results/split-scheduler.json
  */
@@ -12,21 +12,23 @@ import { Scheduler } from '../../dist/split/index.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const [C, T, B] = [60, 20, 8];
+/** Six exits, each of which may be the end for everybody, beside the thresholds. */
+const R = T + 6;
 const random = createRandom(1);
 const column = (length, scale) => Float64Array.from({ length }, () => scale * random.next());
 const scheduler = new Scheduler({
   cuts: Array.from({ length: C }, (_, i) => i),
-  thresholds: Array.from({ length: T }, (_, i) => 0.5 + i / 40),
+  rules: Array.from({ length: R }, (_, i) => (i < T ? { threshold: 0.5 + i / 40 } : { exit: i - T })),
   bits: [2, 3, 4, 5, 6, 8, 12, 32],
-  deviceMs: column(C * T, 100),
-  serverMs: column(C * T * B, 20),
-  sent: column(C * T, 1),
+  deviceMs: column(C * R, 100),
+  serverMs: column(C * R * B, 20),
+  sent: column(C * R, 1),
   bytes: column(C * B, 50_000),
   packMs: column(C * B, 1),
   unpackMs: column(C * B, 1),
-  accuracy: column(C * T * B, 1),
+  accuracy: column(C * R * B, 1),
   responseBytes: 100,
-  tail: { deviceMs: column(C * T, 120), sent: column(C * T, 1).map(Math.round), serverMs: column(C * T * B, 25) },
+  tail: { deviceMs: column(C * R, 120), sent: column(C * R, 1).map(Math.round), serverMs: column(C * R * B, 25) },
   power: { compute: 5, send: 2, idle: 1 },
 });
 const within = (metric, op, value) => ({ metric, op, value });
@@ -69,7 +71,7 @@ const rows = Object.entries(goals).map(([name, goal]) => {
   return { goals: name, p50Ms: Number(times[500].toFixed(3)), p99Ms: Number(times[990].toFixed(3)) };
 });
 const report = {
-  ...{ bench: 'split-scheduler', barMs: 2, papersMs: 14, configurations: C * T * B },
+  ...{ bench: 'split-scheduler', barMs: 2, papersMs: 14, configurations: C * R * B },
   met: rows.every((row) => row.p99Ms < 2),
   device: await describeDevice({ backend: 'native', threads: 1 }),
   rows,

@@ -11,6 +11,7 @@ import { stackedPlots } from '../../dist/report/index.js';
 import {
   bytesPerMs,
   fixedRate,
+  NO_EXITS,
   openSplitPolicy,
   Scheduler,
   simulateSplit,
@@ -91,7 +92,7 @@ function objectives(profile, deviceScale) {
 function deadlines(profile, link) {
   const whole = sum(profile.server.cutMs);
   const device = sum(profile.device.cutMs);
-  const scheduler = new Scheduler(splitTables(profile, { thresholds: [Infinity] }));
+  const scheduler = new Scheduler(splitTables(profile, { rules: [NO_EXITS] }));
   const speeds = [1, 3.5, 9, 20, 27, 40];
   // As many ms as the network takes on the device at 40 times, and shares of it.
   const limits = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.2].map((share) => round(share * 40 * device));

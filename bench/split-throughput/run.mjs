@@ -12,6 +12,7 @@ import {
   costOf,
   fixedRate,
   openSplitPolicy,
+  ruleText,
   simulateSplit,
   SPLIT_POLICIES,
 } from '../../dist/split/index.js';
@@ -44,7 +45,7 @@ function sweep(profile) {
           // Who loses more than a point is not in this comparison.
           if (plan.accuracy < floor - 1e-9) continue;
           row.rates[policy.name] = costOf(plan, conditions).throughput;
-          row.plans[policy.name] = { cut: plan.cut, threshold: plan.threshold, bits: plan.bits };
+          row.plans[policy.name] = { cut: plan.cut, rule: plan.rule, bits: plan.bits };
         }
         row.best = BASELINES.filter((name) => row.rates[name] !== undefined).reduce((a, b) =>
           row.rates[b] > row.rates[a] ? b : a,
@@ -82,7 +83,7 @@ function decisions(profile, rows) {
     .filter(({ deviceScale, serverScale }) => deviceScale === 10 && serverScale === 1)
     .map(({ mbps, plans, rates, best }) => ({
       ...{ mbps, ...plans.ours, of: profile.cuts.length - 1 },
-      threshold: plans.ours.threshold === Infinity ? 'none' : plans.ours.threshold,
+      threshold: ruleText(plans.ours.rule),
       ...{ perSecond: round(rates.ours), bestBaseline: best, itsPerSecond: round(rates[best]) },
     }));
 }

@@ -17,6 +17,7 @@ import {
   openSplitPolicy,
   parseTrace,
   planOf,
+  ruleText,
   simulateSplit,
   steppedRate,
   traceRate,
@@ -98,16 +99,12 @@ function steps(profile, what) {
   const after = [1, 2].map((i) => {
     const first = frames.findIndex(({ start }) => phase(start) === i);
     const rest = frames.slice(first).filter(({ start }) => phase(start) === i);
-    const best = cost({ cut: wanted[i].cut, threshold: wanted[i].threshold, bits: wanted[i].bits }, i);
+    const best = cost(wanted[i], i);
     return rest.findIndex((frame) => cost(frame, i) <= 1.05 * best);
   });
   return {
     ...(link ? { mbps } : { deviceSlowDown: device }),
-    plans: wanted.map(({ cut, threshold, bits }) => ({
-      cut,
-      threshold: threshold === Infinity ? 'none' : threshold,
-      bits,
-    })),
+    plans: wanted.map(({ cut, rule, bits }) => ({ cut, threshold: ruleText(rule), bits })),
     inferencesUntilFollowed: after,
   };
 }
@@ -120,8 +117,8 @@ const conditionsAt = (mbps, deviceScale) => ({
 });
 
 /** Seconds per frame of a configuration as a function of the conditions. */
-function openPlan(profile, { cut, threshold, bits }) {
-  return (conditions) => 1 / costOf(planOf(profile, { cut, threshold, bits }), conditions).throughput;
+function openPlan(profile, { cut, rule, bits }) {
+  return (conditions) => 1 / costOf(planOf(profile, { cut, rule, bits }), conditions).throughput;
 }
 
 /** Link and device noisy by up to ±5 %, for 400 frames. */

@@ -8,6 +8,7 @@ import { now } from '../platform/index.js';
 import { milliseconds, percent, textTable } from '../report/index.js';
 import { summarise } from '../runtime/index.js';
 import {
+  designText,
   measureSplit,
   openCodecs,
   openSplitNetwork,
@@ -167,7 +168,7 @@ async function profileHere(
 const planText = ({ cut, packing, design, predicted }: SplitPlan, last?: number): string =>
   [
     cut === last ? 'all on the device' : `cut ${cut}, ${packing.bits} bit ${packing.codec}`,
-    typeof design?.policy.thresholds === 'number' ? `exits at ${design.policy.thresholds}` : 'no exits',
+    designText(design),
     ...(predicted === undefined
       ? []
       : [`expects ${milliseconds(predicted.latency)}, ${percent(predicted.accuracy)} right`]),
@@ -203,7 +204,8 @@ function noteOf(answers: readonly Answered[], { cut, packing }: SplitPlan): stri
 
 const planJson = ({ cut, design, packing, predicted, unmet }: SplitPlan): object => ({
   ...{ cut, packing, predicted, unmet },
-  threshold: design?.policy.thresholds ?? null,
+  threshold: design === undefined || design.truncated === true ? null : design.policy.thresholds,
+  exit: design?.truncated === true ? design.exits.at(-1) : null,
 });
 
 function resultOf(given: {

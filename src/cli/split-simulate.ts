@@ -6,6 +6,7 @@ import {
   bytesPerMs,
   openSplitPolicy,
   parseTrace,
+  ruleText,
   simulateSplit,
   SPLIT_POLICIES,
   steppedRate,
@@ -54,7 +55,11 @@ export async function splitSimulate({ options, signal }: VerbContext<SplitOption
     json: {
       policies: runs.map(({ name, result }) => ({ name, model: SPLIT_POLICIES[name], ...result.summary })),
       goals,
-      decisions: first!.result.decisions,
+      decisions: first!.result.decisions.map(({ rule, ...rest }) => ({
+        ...rest,
+        threshold: 'exit' in rule ? null : rule.threshold,
+        exit: 'exit' in rule ? rule.exit : null,
+      })),
     },
     text: [
       textTable(
@@ -85,9 +90,9 @@ export async function splitSimulate({ options, signal }: VerbContext<SplitOption
             value: ({ cut }) => (cut === profile.cuts.length - 1 ? 'device' : String(cut)),
           },
           {
-            name: 'threshold',
+            name: 'exits',
             align: 'right',
-            value: ({ threshold }) => (threshold === Infinity ? 'none' : String(threshold)),
+            value: ({ rule }) => ruleText(rule),
           },
           {
             name: 'bits',

@@ -8,8 +8,8 @@ export interface PlottedDecision {
   /** Ms. */
   readonly at: number;
   readonly cut: number;
-  /** `Infinity` where no exit is tested. */
-  readonly threshold: number;
+  /** When samples leave: where surer than a threshold (`Infinity`: no exit is run), or all at one exit. */
+  readonly rule: { readonly threshold: number } | { readonly exit: number };
   readonly bits: number;
   readonly conditions: { readonly bytesPerMs: number; readonly deviceScale: number; readonly serverScale: number };
 }
@@ -57,7 +57,7 @@ export function splitDecisionsPlot({ title, cuts, decisions, frames, link }: Plo
     ({ name, points, style, line: true, markers: 'none' }) as const;
   // A burst may look like any bandwidth; the axis keeps to what the link really does.
   const most = link ? 2 * Math.max(...link.map(({ mbps }) => mbps)) : Infinity;
-  const early = decisions.some(({ threshold }) => threshold !== Infinity);
+  const early = decisions.some(({ rule }) => 'exit' in rule || rule.threshold !== Infinity);
   const panels: readonly (XYPlot | undefined)[] = [
     {
       title: 'link',
@@ -112,13 +112,13 @@ export function splitDecisionsPlot({ title, cuts, decisions, frames, link }: Plo
       ? {
           title: 'threshold',
           xLabel: 's',
-          yLabel: 'threshold (1: no exits)',
+          yLabel: 'threshold (0: all at one exit, 1: no exits)',
           yFromZero: true,
           yTo: 1,
           series: [
             curve(
               'threshold',
-              steps(({ threshold }) => Math.min(1, threshold)),
+              steps(({ rule }) => ('exit' in rule ? 0 : Math.min(1, rule.threshold))),
               3,
             ),
           ],

@@ -109,8 +109,11 @@ export class SegmentWalk implements AsyncDisposable {
   /** Opens the sessions between two cuts, so that the first request does not wait for them. */
   async prepare({ from, to, design, stops }: Pick<WalkRequest, 'from' | 'to' | 'design' | 'stops'>): Promise<void> {
     const exits = exitsOf(this.network, design);
-    for (const [start, end] of partsBetween(exits, from, to, stops))
-      await this.sessions.use(start, end, numbersWithin(exits, start, end), () => Promise.resolve());
+    // Where the design ends at an early exit, nobody goes further.
+    const end = design?.truncated === true ? Math.min(to, exits.at(-1)!.position) : to;
+    if (from >= end) return;
+    for (const [start, stop] of partsBetween(exits, from, end, stops))
+      await this.sessions.use(start, stop, numbersWithin(exits, start, stop), () => Promise.resolve());
   }
 
   async release(): Promise<void> {

@@ -7,6 +7,7 @@ import type { Model, Tensor } from '../../src/ir/index.js';
 import { createRandom } from '../../src/platform/index.js';
 import { pipeline } from '../../src/split/client/pipeline.js';
 import {
+  designText,
   openSplitSession,
   SplitSessionError,
   tailTransport,
@@ -20,7 +21,7 @@ import { halvesOf } from '../../src/split/cuts.js';
 import { openSplitNetwork } from '../../src/split/network.js';
 import { packTensors, unpackInputs, unpackTensors } from '../../src/split/packing/index.js';
 import { measureSplit, type SplitProfile } from '../../src/split/profiler/index.js';
-import type { Goals } from '../../src/split/scheduler/index.js';
+import { NO_EXITS, type Goals } from '../../src/split/scheduler/index.js';
 import { SegmentWalk, type WalkAnswer } from '../../src/split/segment-walk.js';
 import { buildArchitecture } from '../../src/zoo/index.js';
 import { noise } from '../exits/networks.js';
@@ -43,6 +44,13 @@ const design: DesignChoice = {
   exits: [0, 1, 2],
   policy: { kind: 'confidence', thresholds: 0.6 },
   fallback: 'most-confident',
+};
+/** The network ends at its second exit. */
+const alone: DesignChoice = {
+  exits: [1],
+  policy: { kind: 'confidence', thresholds: 0 },
+  fallback: 'last',
+  truncated: true,
 };
 const never: DesignChoice = { ...design, policy: { kind: 'confidence', thresholds: 2 } };
 /** Behind the first exit, before the second. */
@@ -139,6 +147,16 @@ describe('the same answers as unsplit', () => {
     expect([...answer.logits]).toEqual([...expected.logits]);
   });
 
+  test.each([0, middle, last])('all at one exit, cut %i', async (cut) => {
+    await using session = await opened({ plan: planAt(cut, alone) });
+    for (const feeds of samples.slice(0, 6)) {
+      const answer = await session.infer(feeds, { continuation: 'late' });
+      const { label, logits } = await unsplit(feeds, alone);
+      expect(answer).toMatchObject({ where: cut === last ? 'device' : 'server', exit: 1, label, late: false });
+      expect([...answer.logits]).toEqual([...logits]);
+    }
+  });
+
   test('without a server', async () => {
     await using session = await openSplitSession(model, { session: exact });
     const { reason, where, bytesSent, plan } = await session.infer(samples[0]!);
@@ -169,6 +187,18 @@ describe('while a request is out', () => {
     const answer = await session.infer(samples[1]!);
     const { label, exit } = await unsplit(samples[1]!, never);
     expect(answer).toMatchObject({ where: 'device', reason: 'first', label, exit, late: false });
+  });
+
+  test('a plan that ends at one exit falls back on the exits before it, and to it at last', async () => {
+    await using session = await opened({ plan: planAt(0, alone) });
+    server.faults.silent = true;
+    const { label } = await unsplit(samples[1]!, alone);
+    expect(await session.infer(samples[1]!, { continuation: 'late' })).toMatchObject({
+      ...{ where: 'device', reason: 'first', exit: 1, label },
+    });
+    Object.assign(server.faults, { silent: false, status: 503 });
+    expect(await session.infer(samples[1]!)).toMatchObject({ where: 'device', reason: 'failed', exit: 1, label });
+    expect(await session.infer(samples[1]!, { deadlineMs: 0 })).toMatchObject({ exit: 0, reason: 'deadline' });
   });
 
   test('a deadline that is over leaves the first exit', async () => {
@@ -336,8 +366,9 @@ describe('with a profile', () => {
     await using session = await opened({
       profile,
       goals: { constraints: [], targets: [{ metric: 'device', goal: 'min' }] },
+      tables: { rules: [NO_EXITS] },
     });
-    const whole = profile.server.cutMs.reduce((a, b) => a + b, 0) + profile.server.exitMs.reduce((a, b) => a + b, 0);
+    const whole = profile.server.cutMs.reduce((a, b) => a + b, 0);
     server.faults.computeMs = 3 * whole;
     server.faults.delayMs = 30;
     for (const feeds of samples.slice(0, 4)) await session.infer(feeds, { continuation: 'late' });
@@ -347,6 +378,24 @@ describe('with a profile', () => {
     expect(deviceScale).toBeGreaterThan(0);
     expect(bytesPerMs).toBeGreaterThan(0);
     expect(bytesPerMs).toBeLessThan(4000 / 20);
+  });
+
+  test('an exit alone is one of the choices, and shows what the server took for it', async () => {
+    const { exit, position } = profile.exits[0]!;
+    await using session = await opened({
+      ...{ profile, tables: { rules: [{ exit }] } },
+      goals: { constraints: [], targets: [{ metric: 'device', goal: 'min' }] },
+    });
+    expect(session.plan).toMatchObject({ cut: 0, design: { exits: [exit], truncated: true } });
+    const { cutMs, exitMs } = profile.server;
+    server.faults.computeMs = 2 * (cutMs.slice(0, position + 1).reduce((a, b) => a + b, 0) + exitMs[0]!);
+    expect(await session.infer(samples[0]!, { continuation: 'late' })).toMatchObject({ where: 'server', exit });
+    server.faults.computeMs = undefined;
+    expect(session.conditions().serverScale).toBeCloseTo(2, 5);
+    // What needs no server is not a plan with a cut.
+    await session.setGoals({ constraints: [], targets: [{ metric: 'server', goal: 'min' }] });
+    expect(session.plan).toMatchObject({ cut: last, design: { exits: [exit] } });
+    expect(designText(session.plan.design)).toBe(`exit ${exit} alone`);
   });
 
   test('while everything runs on the device, a probe looks at the server', async () => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   ChangeDetector,
+  NO_EXITS,
   Scheduler,
   SchedulerError,
   type Conditions,
@@ -22,7 +23,7 @@ const tablesOf = fc
       fc.array(fc.nat(max), { minLength: length, maxLength: length }).map((values) => Float64Array.from(values));
     return fc.record({
       cuts: fc.constant(Array.from({ length: C }, (_, i) => i)),
-      thresholds: fc.constant(Array.from({ length: T }, (_, i) => i / T)),
+      rules: fc.constant(Array.from({ length: T }, (_, i) => (i % 2 === 1 ? { exit: i } : { threshold: i / T }))),
       bits: fc.constant(Array.from({ length: B }, (_, i) => i + 1)),
       deviceMs: column(C * T),
       serverMs: column(C * T * B),
@@ -75,9 +76,9 @@ function bruteForce(
     index: number;
   }
   const all: Configuration[] = [];
-  const [T, B] = [tables.thresholds.length, tables.bits.length];
+  const [T, B] = [tables.rules.length, tables.bits.length];
   tables.cuts.forEach((_, c) =>
-    tables.thresholds.forEach((__, t) =>
+    tables.rules.forEach((__, t) =>
       tables.bits.forEach((___, b) => {
         const sent = tables.sent[c * T + t]!;
         const device = conditions.deviceScale * (tables.deviceMs[c * T + t]! + sent * tables.packMs[c * B + b]!);
@@ -134,8 +135,8 @@ describe('the scheduler', () => {
         const expected = bruteForce(tables, conditions, goals);
         expect(decision.index).toBe(expected.index);
         expect(decision.unmet).toEqual(expected.unmet);
-        const { cut, threshold, bits } = decision;
-        expect((cut * tables.thresholds.length + threshold) * tables.bits.length + bits).toBe(decision.index);
+        const { cut, rule, bits } = decision;
+        expect((cut * tables.rules.length + rule) * tables.bits.length + bits).toBe(decision.index);
       }),
       { numRuns: 2000 },
     );
@@ -143,7 +144,7 @@ describe('the scheduler', () => {
 
   /** Device only (0 ms of link) or server only, one bit-width. */
   const two: SplitTables = {
-    ...{ cuts: [0, 1], thresholds: [1], bits: [8], responseBytes: 0 },
+    ...{ cuts: [0, 1], rules: [NO_EXITS], bits: [8], responseBytes: 0 },
     deviceMs: Float64Array.of(0, 100),
     serverMs: Float64Array.of(10, 0),
     sent: Float64Array.of(1, 0),

@@ -49,6 +49,7 @@ function syntheticProfile(withExits = true): SplitProfile {
         ...{ cut, bits: width, layout: 'planes' as const, codec: 'lz4' as const, packMs: 0.05, unpackMs: 0.04 },
         bytes: width === 32 ? size(cut) : 50 + (size(cut) * width) / 64,
         accuracy: 0.9 - loss(cut, width),
+        exitAccuracy: exits.map((position, e) => 0.6 + 0.05 * e - (position > cut ? loss(cut, width) / 2 : 0)),
         outcomes: thresholds.map((_, t) => ({
           accuracy: 0.895 - 0.01 * (2 - t) - loss(cut, width) / 2,
           stops: stops(t),
@@ -87,9 +88,9 @@ const at = (mbps: number, deviceScale = 10, serverScale = 1): Conditions => ({
 
 describe('plans', () => {
   test('cost what their parts add up to, by hand', () => {
-    const plan = planOf(profile, { cut: 4, threshold: 0.9, bits: 4 });
+    const plan = planOf(profile, { cut: 4, rule: { threshold: 0.9 }, bits: 4 });
     const row = packedAt(profile, 4, 4)!;
-    const { stops } = outcomeAt(profile, row, 0.9);
+    const { stops } = outcomeAt(profile, row, { threshold: 0.9 });
     // Exit 0 (cut 3) lies on the device; 1 and 2 and the end behind the cut.
     const [early, ...late] = stops as [number, ...number[]];
     const serverMs = [0.5 + 0.05, 2 + 0.1, 3 + 0.1].map((ms) => ms + 0.04);
@@ -122,6 +123,28 @@ describe('plans', () => {
     expect(cuts[0]).toBe(10);
     expect(cuts.at(-1)).toBeLessThan(3);
     cuts.forEach((cut, i) => expect(cut).toBeLessThanOrEqual(cuts[i - 1] ?? 10));
+  });
+
+  test('at tight objectives one exit for everybody is a choice: nowhere less accurate than Edgent', () => {
+    const [ours, spinn, edgent] = (['ours', 'spinn', 'edgent'] as const).map((name) => openSplitPolicy(name, profile));
+    let better = 0;
+    for (const value of [12, 12.5, 13, 14, 15, 16, 20, 31, 60]) {
+      const conditions = at(24, 10);
+      const goals: Goals = {
+        constraints: [{ metric: 'latency95', op: '<=', value }],
+        targets: [{ metric: 'accuracy', goal: 'max' }],
+      };
+      const [a, b, c] = [ours!, spinn!, edgent!].map((policy) => costOf(policy.decide(goals, conditions), conditions));
+      if (c!.latency95 > value) continue;
+      expect(a!.latency95, `${value}`).toBeLessThanOrEqual(value);
+      expect(a!.accuracy, `${value}`).toBeGreaterThanOrEqual(c!.accuracy - 1e-9);
+      if (b!.latency95 > value || b!.accuracy < c!.accuracy - 1e-9) better++;
+    }
+    expect(better).toBeGreaterThan(0);
+    const plan = planOf(profile, { cut: 6, rule: { exit: 1 }, bits: 4 });
+    // Exit 1 lies at cut 5: nothing is sent, and no other head is run.
+    expect(plan).toMatchObject({ cut: 10, accuracy: 0.65 });
+    expect(costOf(plan, at(24, 1))).toMatchObject({ server: 0, latency: 5.1 });
   });
 
   test('DynO leaves the device at a bandwidth at least five times lower than Neurosurgeon', () => {

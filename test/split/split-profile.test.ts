@@ -14,13 +14,22 @@ import {
   packedAt,
   parseSplitProfile,
   pathCosts,
+  rulesOf,
   splitDesign,
   SplitProfileError,
   splitTables,
   type LabelledInputs,
   type SplitProfile,
 } from '../../src/split/profiler/index.js';
-import { checkTables, Scheduler, SchedulerError } from '../../src/split/scheduler/index.js';
+import {
+  checkTables,
+  NO_EXITS,
+  ruleText,
+  sameRule,
+  Scheduler,
+  SchedulerError,
+  type ExitRule,
+} from '../../src/split/scheduler/index.js';
 import { SegmentWalk, type WalkAnswer } from '../../src/split/segment-walk.js';
 import { buildArchitecture } from '../../src/zoo/index.js';
 
@@ -61,7 +70,7 @@ describe('a network with exits', () => {
   }, 120_000);
 
   /** Both halves really run, the frontier packed in between. */
-  async function runHalves(cut: number, bits: number, threshold: number) {
+  async function runHalves(cut: number, bits: number, rule: ExitRule) {
     const row = packedAt(profile, cut, bits);
     await using walk = new SegmentWalk(network, exact);
     const stops = new Array<number>(profile.exits.length + 1).fill(0);
@@ -69,7 +78,7 @@ describe('a network with exits', () => {
     let right = 0;
     let sent = 0;
     const last = profile.cuts.length - 1;
-    const design = splitDesign(profile, threshold);
+    const design = splitDesign(profile, rule);
     for (const { feeds, labels } of batches) {
       const device = await walk.run({ from: 0, to: cut, tensors: feeds, ...(design && { design }) });
       const answers: (WalkAnswer | undefined)[] = [...device.answers];
@@ -104,22 +113,28 @@ describe('a network with exits', () => {
 
   test('outcomes are those of halves that really run', { timeout: 120_000 }, async () => {
     const measured = cutsMeasured(profile);
-    for (const [cut, bits, threshold] of [
-      [0, 8, 0.3],
-      [measured[4]!, 2, 0.35],
-      [measured[7]!, 8, 0.27],
-      [measured.at(-1)!, 32, 0.999],
-      [measured[2]!, 2, 0.999],
-      [profile.cuts.length - 1, 8, 0.3],
-      [measured[5]!, 2, Infinity],
+    const [first, , third] = network.exits;
+    for (const [cut, bits, rule] of [
+      [0, 8, { threshold: 0.3 }],
+      [measured[4]!, 2, { threshold: 0.35 }],
+      [measured[7]!, 8, { threshold: 0.27 }],
+      [measured.at(-1)!, 32, { threshold: 0.999 }],
+      [measured[2]!, 2, { threshold: 0.999 }],
+      [profile.cuts.length - 1, 8, { threshold: 0.3 }],
+      [measured[5]!, 2, NO_EXITS],
+      // All at one exit: behind the cut, before it, with nothing sent.
+      [0, 2, { exit: third!.exit }],
+      [measured.find((at) => at > first!.position)!, 2, { exit: third!.exit }],
+      [measured.find((at) => at > first!.position)!, 2, { exit: first!.exit }],
+      [profile.cuts.length - 1, 8, { exit: third!.exit }],
     ] as const) {
-      const { accuracy, stops, sent } = await runHalves(cut, bits, threshold);
-      const outcome = outcomeAt(profile, packedAt(profile, cut, bits), threshold);
+      const { accuracy, stops, sent } = await runHalves(cut, bits, rule);
+      const outcome = outcomeAt(profile, packedAt(profile, cut, bits), rule);
       expect(outcome.accuracy).toBeCloseTo(accuracy, 10);
       outcome.stops.forEach((share, i) => expect(share, `cut ${cut}`).toBeCloseTo(stops[i]!, 10));
       const tables = splitTables(profile);
-      const [c, t] = [tables.cuts.indexOf(cut), tables.thresholds.indexOf(threshold)];
-      expect(tables.sent[c * tables.thresholds.length + t]).toBeCloseTo(sent, 10);
+      const [c, r] = [tables.cuts.indexOf(cut), tables.rules.findIndex((one) => sameRule(one, rule))];
+      expect(tables.sent[c * tables.rules.length + r]).toBeCloseTo(sent, 10);
     }
   });
 
@@ -137,12 +152,12 @@ describe('a network with exits', () => {
   test('tables count what each sample costs, by hand', () => {
     const tables = splitTables(profile);
     checkTables(tables);
-    const [T, B] = [tables.thresholds.length, tables.bits.length];
-    expect([T, B]).toEqual([thresholds.length + 1, 3]);
+    const [R, B] = [tables.rules.length, tables.bits.length];
+    expect([R, B]).toEqual([thresholds.length + profile.exits.length + 1, 3]);
     const cut = tables.cuts[6]!;
     const { device, server, exits } = profile;
     const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-    const { stops } = outcomeAt(profile, packedAt(profile, cut, 2), 0.999);
+    const { stops } = outcomeAt(profile, packedAt(profile, cut, 2), { threshold: 0.999 });
     // Parts up to each exit, head by head; what is beyond the cut runs on the server.
     let [deviceMs, serverMs] = [0, 0];
     [...exits.map(({ position }) => position), profile.cuts.length - 1].forEach((position, e) => {
@@ -154,17 +169,17 @@ describe('a network with exits', () => {
         serverMs +=
           stops[e]! * (sum(server.cutMs.slice(cut + 1, position + 1)) + sum(server.exitMs.slice(local, heads.length)));
     });
-    const row = 6 * T + tables.thresholds.indexOf(0.999);
+    const row = 6 * R + thresholds.indexOf(0.999);
     expect(tables.deviceMs[row]).toBeCloseTo(deviceMs, 9);
     expect(tables.serverMs[row * B]).toBeCloseTo(serverMs, 9);
     // The slowest of the fastest 95 %: with this threshold most samples go to the end.
-    const paths = pathCosts(profile, profile, cut, 'all');
+    const paths = pathCosts(profile, profile, cut, { threshold: 0.999 });
     expect(tables.tail!.sent[row]).toBe(1);
     expect(tables.tail!.serverMs[row * B]).toBeCloseTo(paths.at(-1)!.serverMs, 9);
     // Without exits no head is run, and the whole is the same wherever it is cut.
-    const none = T - 1;
+    const none = R - 1;
     tables.cuts.forEach((_, c) =>
-      expect(tables.deviceMs[c * T + none]! + tables.serverMs[(c * T + none) * B]!).toBeCloseTo(sum(device.cutMs), 9),
+      expect(tables.deviceMs[c * R + none]! + tables.serverMs[(c * R + none) * B]!).toBeCloseTo(sum(device.cutMs), 9),
     );
   });
 
@@ -173,7 +188,7 @@ describe('a network with exits', () => {
     const goals = { constraints: [], targets: [{ metric: 'latency95', goal: 'min' }] } as const;
     const conditions = { deviceScale: 1, serverScale: 1, latencyMs: 5, bytesPerMs: 0 };
     const decision = new Scheduler(tables).decide(goals, conditions);
-    expect(tables.sent[decision.cut * tables.thresholds.length + decision.threshold]).toBe(0);
+    expect(tables.sent[decision.cut * tables.rules.length + decision.rule]).toBe(0);
   });
 
   test('another machine brings its own times, a stranger is refused', async () => {
@@ -193,6 +208,14 @@ describe('a network with exits', () => {
     expect(rows.some(({ staticScale }) => staticScale!.clamped > 0)).toBe(true);
   });
 
+  test('a profile without accuracies of single exits offers none', () => {
+    const older = { ...profile, packed: profile.packed.map((row) => ({ ...row, exitAccuracy: undefined })) };
+    const { rules } = splitTables(parseSplitProfile(JSON.stringify(older)));
+    expect(rules).toEqual([...thresholds.map((threshold) => ({ threshold })), NO_EXITS]);
+    expect(() => splitTables(older, { rules: [{ exit: profile.exits[0]!.exit }] })).toThrow(SchedulerError);
+    expect(rulesOf(profile).map(ruleText).at(-2)).toBe(`exit ${profile.exits.at(-1)!.exit} alone`);
+  });
+
   test('comes back from JSON; what is broken is refused', () => {
     const text = JSON.stringify(profile);
     expect(parseSplitProfile(text)).toEqual(profile);
@@ -206,18 +229,20 @@ describe('a network with exits', () => {
     broken((p) => ({ ...p, local: p.local.slice(1) }));
     broken((p) => ({ ...p, cuts: p.cuts.slice(1) }));
     broken((p) => ({ ...p, exits: [...p.exits].reverse() }));
+    broken((p) => ({ ...p, packed: p.packed.map((row) => ({ ...row, exitAccuracy: [] })) }));
     expect(() => splitTables(profile, { bits: [5] })).toThrow(SchedulerError);
-    expect(() => splitTables(profile, { thresholds: [0.123] })).toThrow(SchedulerError);
+    expect(() => splitTables(profile, { rules: [{ threshold: 0.123 }] })).toThrow(SchedulerError);
+    expect(() => splitTables(profile, { rules: [{ exit: 99 }] })).toThrow(SchedulerError);
   });
 });
 
 test('a network without exits has one column: no exits', { timeout: 60_000 }, async () => {
   const profile = await measureSplit(plain, batches, { ...exact, bits: [4, 32], runs: 2 });
   const tables = splitTables(profile);
-  expect([tables.thresholds, tables.bits]).toEqual([[Infinity], [4, 32]]);
+  expect([tables.rules, tables.bits]).toEqual([[NO_EXITS], [4, 32]]);
   expect(profile.cuts.filter(({ sparse }, i) => sparse || i === 0).length).toBe(
     cutsMeasured(profile).length + (profile.cuts.at(-1)!.sparse ? 1 : 0),
   );
   expect(new Set(profile.packed.filter(({ bits }) => bits === 32).map(({ accuracy }) => accuracy)).size).toBe(1);
-  expect(splitDesign(profile, Infinity)).toBeUndefined();
+  expect(splitDesign(profile, NO_EXITS)).toBeUndefined();
 });

@@ -1,7 +1,14 @@
 /** @file The page: opens a split session, sends images through it, shows where each was computed. */
 import { readClasses, readPreprocessing, type Preprocessing } from 'cuttle/data';
 import { decodeModel } from 'cuttle/onnx';
-import { httpTransport, openSplitSession, parseSplitProfile, type SplitEvent, type SplitSession } from 'cuttle/split';
+import {
+  designText,
+  httpTransport,
+  openSplitSession,
+  parseSplitProfile,
+  type SplitEvent,
+  type SplitSession,
+} from 'cuttle/split';
 import type { SplitAnswer } from 'cuttle/split';
 import { cameraFrames, inputOf, rgbaOf, sampleFrames, SIDE, type Frame } from './frames.js';
 import { PageLink, type LinkState } from './link.js';
@@ -140,8 +147,7 @@ function showPlan(): void {
   const { session } = opened;
   const { cut, packing, design } = session.plan;
   const last = session.network.cuts.cuts.length - 1;
-  const threshold = design?.policy.thresholds;
-  const exits = typeof threshold === 'number' ? `exits at ${threshold}` : 'no exits';
+  const exits = designText(design);
   at('plan').textContent =
     cut === last ? `Plan: everything here, ${exits}.` : `Plan: cut ${cut} of ${last}, ${packing.bits} bits, ${exits}.`;
 }

@@ -5,6 +5,7 @@ import { now, turn } from '../../platform/index.js';
 import type { DesignChoice } from '../../exits/design.js';
 import { leavesAt } from '../../exits/policies/index.js';
 import { rowEvidence, type RowEvidence } from '../../exits/scores.js';
+import type { SplitNetwork } from '../network.js';
 import type { SegmentWalk, Walk, WalkAnswer } from '../segment-walk.js';
 import { OipError } from '../oip/index.js';
 import type { Codecs } from '../packing/index.js';
@@ -89,8 +90,9 @@ class FrameRun {
     this.#c = context;
     this.#failure = context.failure;
     this.#last = walk.network.cuts.cuts.length - 1;
-    // With a deadline there must be exits to fall back on, though the plan leaves at none.
-    const design = plan.design ?? (deadlineAt < Infinity ? watchfulDesign(walk.network) : undefined);
+    // With a deadline there must be exits to fall back on, though the plan leaves at none, or at one alone.
+    const watches = deadlineAt < Infinity && leavesAtOneEnd(plan.design);
+    const design = watches ? watchfulDesign(walk.network, plan.design) : plan.design;
     this.#exits = design?.exits ?? [];
     this.#walk = walk.begin({ from: 0, tensors: feeds, ...(design === undefined ? {} : { design }) });
   }
@@ -142,7 +144,7 @@ class FrameRun {
     emit({ kind: 'offload', at: call.startedAt, frame, cut: plan.cut, bytes: call.bytes });
     for (let i = 0; i < TURNS_TO_SEND && call.outcome === undefined; i++) await turn();
     this.#c.onSent();
-    if (plan.design === undefined) this.#watch(tensors);
+    if (leavesAtOneEnd(plan.design)) this.#watch(tensors);
     const local = await this.#meanwhile(call);
     if (local !== undefined) {
       this.#cancel(call, local.reason === 'deadline' ? 'deadline' : 'first');
@@ -157,7 +159,7 @@ class FrameRun {
   /** Behind the cut every exit is run, though the plan leaves at none: the device's answer may be needed at any time. */
   #watch(tensors: Readonly<Record<string, Tensor>>): void {
     const { walk, plan } = this.#c;
-    const design = watchfulDesign(walk.network);
+    const design = watchfulDesign(walk.network, plan.design);
     this.#deviceMs += this.#walk.result().computeMs;
     this.#walk = walk.begin({ from: plan.cut, tensors, design });
     this.#exits = design.exits;
@@ -166,12 +168,12 @@ class FrameRun {
   /** Goes on while a request is out. The device's answer where it counts; undefined when the request has ended. */
   async #meanwhile(call: RemoteCall): Promise<Local | undefined> {
     const { continuation, deadlineAt, marginMs, signal } = this.#c;
-    const { final } = this.#c.walk.network;
+    const end = endOf(this.#c.walk.network, this.#c.plan.design);
     const expected = this.#c.replyMs(call.bytes);
     const lateAt = call.startedAt + (expected === undefined ? LATE_UNKNOWN : LATE_BASE + LATE_FACTOR * expected);
-    // The next early exit is near; the network's end is not.
+    // The next early exit is near; the end of all samples is not.
     let soon = continuation === 'exit' ? this.#walk.nextExit : continuation === 'end' ? this.#last : 0;
-    if (continuation === 'exit' && soon === final.position) soon = 0;
+    if (continuation === 'exit' && soon === end) soon = 0;
     while (call.outcome === undefined) {
       signal?.throwIfAborted();
       const answer = this.#walk.result().answers[0];
@@ -344,4 +346,15 @@ function left({ exits, policy }: DesignChoice, exit: number, row: RowEvidence): 
   // The server alone knows streaks and gates.
   if (policy.kind === 'patience' || policy.kind === 'learned') return true;
   return leavesAt(policy, place, { ...row, streak: 0, gate: NaN });
+}
+
+/** Whether all samples go to the same place: no early exit lets one go. */
+function leavesAtOneEnd(design: DesignChoice | undefined): boolean {
+  return design === undefined || (design.truncated === true && design.exits.length === 1);
+}
+
+/** The cut at which a plan's last exit has answered. */
+function endOf({ exits, final }: SplitNetwork, design: DesignChoice | undefined): number {
+  const end = design?.truncated === true ? design.exits.at(-1) : final.exit;
+  return [...exits, final].find(({ exit }) => exit === end)!.position;
 }

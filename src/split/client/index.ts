@@ -3,7 +3,7 @@ export type { LocalReason, SplitAnswer, SplitEvent, SplitTimes } from './answer.
 export type { Continuation } from './frame-run.js';
 export { HttpClient, type HttpClientOptions } from './http-client.js';
 export { httpTransport, type HttpTransportOptions } from './http-transport.js';
-export { UNPACKED, type SplitPlan } from './plan.js';
+export { designText, UNPACKED, type SplitPlan } from './plan.js';
 export {
   openSplitSession,
   SplitSession,

@@ -10,9 +10,13 @@ import { modelDigest } from '../oip/index.js';
 import { openCodecs, type Codecs } from '../packing/index.js';
 import {
   OnlineProfile,
+  placeOfExit,
+  rulesOf,
+  sideTimes,
   splitTables,
   type LinkOptions,
   type ProbeOptions,
+  type SideTimes,
   type SplitProfile,
   type SplitTablesOptions,
 } from '../profiler/index.js';
@@ -137,6 +141,7 @@ export class SplitSession implements AsyncDisposable {
   /** The choices that are left while nothing can be sent. */
   readonly #alone: Scheduler | undefined;
   readonly #probeBits: number;
+  readonly #serverTimes: Pick<SideTimes, 'cutMs' | 'exitMs'> | undefined;
   #goals: Goals;
   #plan: SplitPlan;
   #reachable = true;
@@ -166,9 +171,12 @@ export class SplitSession implements AsyncDisposable {
     this.#change = new ChangeDetector(options.change);
     this.#scheduler = plan === undefined && profile ? schedulerOf(profile, options.tables, transport) : undefined;
     const last = network.cuts.cuts.length - 1;
-    this.#alone = this.#scheduler && new Scheduler(tablesOfCuts(this.#scheduler.tables, (cut) => cut === last));
+    this.#alone =
+      this.#scheduler && new Scheduler(tablesOfCuts(splitTables(profile!, options.tables), (cut) => cut === last));
     this.#goals = options.goals ?? defaultGoals(this.#scheduler);
     this.#probeBits = Math.min(8, ...(this.#scheduler?.tables.bits ?? []));
+    const there = options.tables?.server;
+    this.#serverTimes = profile && (there === undefined ? profile.server : sideTimes(profile, there));
     this.#plan = plan ?? localPlan(network);
   }
 
@@ -306,36 +314,44 @@ export class SplitSession implements AsyncDisposable {
   }
 
   /** When a reply is expected, ms after sending. */
-  #replyMs({ cut, predicted }: SplitPlan, bytes: number): number | undefined {
+  #replyMs(plan: SplitPlan, bytes: number): number | undefined {
     const link = this.#online.link.estimate(now());
     if (link === undefined || link.bytesPerMs === 0) return undefined;
-    const server = this.#serverOfflineMs(cut) * this.#online.server.scale;
-    const told = predicted === undefined ? 0 : server;
+    const server = this.#serverOfflineMs(plan, undefined) * this.#online.server.scale;
+    const told = plan.predicted === undefined ? 0 : server;
     return link.latencyMs + bytes / link.bytesPerMs + told;
   }
 
-  /** What the server needs from a cut to the end, all exits included, where the profile knows it. */
-  #serverOfflineMs(cut: number): number {
-    const { profile, tables } = this.#options;
-    if (profile === undefined) return 0;
-    const { cutMs, exitMs } = profile.server;
-    const heads = exitMs.reduce((sum, ms, i) => (profile.exits[i]!.position > cut ? sum + ms : sum), 0);
-    const own = cutMs.reduce((sum, ms, i) => (i > cut ? sum + ms : sum), 0);
-    return tables?.server === undefined ? own + heads : own;
+  /**
+   * What the server needs from a plan's cut to the exit that answers (to the end where that is not known), the heads on the
+   * way included; 0 where no profile knows it.
+   */
+  #serverOfflineMs({ cut, design }: Pick<SplitPlan, 'cut' | 'design'>, answered: number | undefined): number {
+    if (this.#serverTimes === undefined) return 0;
+    const { cutMs, exitMs } = this.#serverTimes;
+    const { exits, final } = this.network;
+    const ends = answered ?? (design?.truncated === true ? design.exits.at(-1)! : final.exit);
+    const early = exits.find(({ exit }) => exit === ends);
+    const end = early?.position ?? this.network.cuts.cuts.length - 1;
+    const heads = exits.reduce((sum, { exit, position }, place) => {
+      const runs = position > cut && exit <= ends && design?.exits.includes(exit) === true;
+      return runs ? sum + exitMs[place]! : sum;
+    }, 0);
+    return cutMs.reduce((sum, ms, i) => (i > cut && i <= end ? sum + ms : sum), heads);
   }
 
   /** What a request showed of link and server. */
-  #observe({ cut }: SplitPlan, call: RemoteCall, cancelled: boolean): void {
+  #observe(plan: Pick<SplitPlan, 'cut' | 'design'>, call: RemoteCall, cancelled: boolean): void {
     const at = now();
     const outcome = call.outcome!;
     if (outcome.ok) {
-      const { report, bytes } = outcome.reply;
+      const { report, bytes, exit } = outcome.reply;
       const serverMs = report === undefined ? undefined : report.computeMs + report.queueMs;
       const total = call.bytes + bytes;
       this.#online.observe({
         at,
         ...(serverMs === undefined ? {} : { transfer: { bytes: total, ms: outcome.ms - serverMs } }),
-        response: { ms: outcome.ms, bytes: total, serverMs, offlineMs: this.#serverOfflineMs(cut) },
+        response: { ms: outcome.ms, bytes: total, serverMs, offlineMs: this.#serverOfflineMs(plan, exit) },
       });
       this.#failures = 0;
       return;
@@ -419,7 +435,7 @@ export class SplitSession implements AsyncDisposable {
       const outcome = call.outcome!;
       if (!outcome.ok) return this.#probeFailed(start, outcome.failure);
       this.#online.probes.settled(true);
-      this.#observe({ cut: 0, design: undefined, packing: UNPACKED }, call, false);
+      this.#observe({ cut: 0, design: undefined }, call, false);
       this.#emit({ kind: 'probe', at: start, answered: true, ms: outcome.ms });
       if (this.#change.observe(this.conditions())) this.#redecide();
     } catch (cause) {
@@ -509,7 +525,12 @@ function schedulerOf(
   const tails = transport?.tails;
   if (tails === undefined) return new Scheduler(splitTables(profile, options));
   const bits = [...new Set([...tails.values()].map((tail) => tail.bits))];
-  const tables = splitTables(profile, { ...options, bits });
+  // A tail answers from the network's end: no exit behind it is the end of all samples.
+  const first = Math.min(...tails.keys());
+  const rules = (options?.rules ?? rulesOf(profile)).filter(
+    (rule) => !('exit' in rule) || profile.exits[placeOfExit(profile, rule.exit)]!.position <= first,
+  );
+  const tables = splitTables(profile, { ...options, bits, rules });
   const last = profile.cuts.length - 1;
   return new Scheduler(tablesOfCuts(tables, (cut) => cut === last || tails.has(cut)));
 }

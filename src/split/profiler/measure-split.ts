@@ -105,6 +105,7 @@ export async function measureSplit(
       packed.push({
         ...{ cut, bits: packing.bits, layout: packing.layout, codec: packing.codec, bytes, packMs, unpackMs },
         accuracy: exitAccuracy(behind, network.exits.length),
+        exitAccuracy: network.exits.map((_, place) => exitAccuracy(place < before ? full : behind, place)),
         outcomes: thresholds.map((threshold) => splitOutcome({ full, behind, before, policy, threshold, fallback })),
         ...(staticScale && { staticScale }),
       });

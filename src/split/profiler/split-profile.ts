@@ -10,6 +10,8 @@ import { deviceSchema } from '../../runtime/index.js';
 import type { DesignChoice } from '../../exits/design.js';
 import { policyKinds } from '../../exits/policies/index.js';
 import type { PolicyKind } from '../../exits/policies/policy.js';
+import { SchedulerError } from '../scheduler/errors.js';
+import { NO_EXITS, type ExitRule } from '../scheduler/rule.js';
 
 export const SPLIT_PROFILE_FORMAT = 'cuttle.split';
 export const SPLIT_PROFILE_VERSION = 1;
@@ -63,6 +65,11 @@ const packedSchema = z.object({
   accuracy: share,
   /** Per threshold: exits before the cut see full precision, those behind it what was unpacked. */
   outcomes: z.array(outcomeSchema),
+  /**
+   * What each exit gets right alone: those before the cut at full precision, those behind it on what was unpacked. Profiles
+   * of earlier versions lack it: they offer no exit alone.
+   */
+  exitAccuracy: z.optional(z.array(share)),
   /** The same width with ranges taken from a few samples beforehand instead of from each tensor, where it was measured. */
   staticScale: z.optional(z.object({ accuracy: share, clamped: share })),
 });
@@ -174,6 +181,9 @@ export function checkSplitProfile(profile: SplitProfile): void {
   for (const rows of outcomes)
     if (rows.length !== thresholds.length || rows.some(({ stops }) => stops.length !== exits.length + 1))
       fail(`outcomes do not fit ${thresholds.length} thresholds and ${exits.length} exits`);
+  const alone = packed.filter(({ exitAccuracy }) => exitAccuracy !== undefined);
+  if (alone.some(({ exitAccuracy }) => exitAccuracy!.length !== exits.length))
+    fail(`accuracies of single exits do not fit ${exits.length} exits`);
   const bits = bitsOf(profile);
   const numbers = cutsMeasured(profile);
   const complete =
@@ -194,19 +204,50 @@ export function cutsMeasured({ packed }: Pick<SplitProfile, 'packed'>): readonly
   return [...new Set(packed.map(({ cut }) => cut))];
 }
 
+/** The rules that were measured: every threshold, every exit alone where its accuracy is known, and running none. */
+export function rulesOf({ exits, thresholds, packed }: SplitProfile): readonly ExitRule[] {
+  if (exits.length === 0) return [NO_EXITS];
+  const alone = packed.every(({ exitAccuracy }) => exitAccuracy !== undefined);
+  return [
+    ...thresholds.map((threshold) => ({ threshold })),
+    ...(alone ? exits.map(({ exit }) => ({ exit })) : []),
+    NO_EXITS,
+  ];
+}
+
+/** The place of an exit among those of the profile. Throws SchedulerError for exits that do not take part. */
+export function placeOfExit({ exits }: Pick<SplitProfile, 'exits'>, exit: number): number {
+  const place = exits.findIndex((one) => one.exit === exit);
+  if (place < 0) throw new SchedulerError(`exit ${exit} was not measured`);
+  return place;
+}
+
+/** The cut that a rule really needs: where the one exit of all samples lies on the device, nothing is sent. */
+export function cutServed(profile: SplitProfile, cut: number, rule: ExitRule): number {
+  const local = 'exit' in rule && profile.exits[placeOfExit(profile, rule.exit)]!.position <= cut;
+  return local ? profile.cuts.length - 1 : cut;
+}
+
 /**
- * The exits and policy that a threshold of the scheduler's tables stands for, for the network of the profile; `undefined`
- * for `Infinity`: no exit is run.
+ * The exits and policy that a rule of the scheduler's tables stands for, for the network of the profile; `undefined` where
+ * no exit is run. Throws SchedulerError for exits that do not take part.
  */
-export function splitDesign(profile: SplitProfile, threshold: number): DesignChoice | undefined {
-  if (threshold === Infinity || profile.exits.length === 0) return undefined;
+export function splitDesign(profile: SplitProfile, rule: ExitRule): DesignChoice | undefined {
+  const { exits, final, policy } = profile;
+  if ('exit' in rule) {
+    const { exit, temperature } = exits[placeOfExit(profile, rule.exit)]!;
+    // It answers for whatever reaches it: its threshold is unused.
+    const alone = { kind: 'confidence', thresholds: 0, temperatures: [temperature] } as const;
+    return { exits: [exit], policy: alone, fallback: 'last', truncated: true };
+  }
+  if (rule.threshold === Infinity || exits.length === 0) return undefined;
   return {
-    exits: profile.exits.map(({ exit }) => exit),
+    exits: exits.map(({ exit }) => exit),
     policy: {
-      kind: profile.policy.kind,
-      thresholds: threshold,
-      temperatures: [...profile.exits, profile.final].map(({ temperature }) => temperature),
+      kind: policy.kind,
+      thresholds: rule.threshold,
+      temperatures: [...exits, final].map(({ temperature }) => temperature),
     },
-    fallback: profile.policy.fallback,
+    fallback: policy.fallback,
   };
 }

@@ -1,9 +1,18 @@
 /** @file A split profile as the scheduler's tables: what each exit costs either side, weighted by who gets there. */
 import type { Profile } from '../../runtime/index.js';
 import { SchedulerError } from '../scheduler/errors.js';
+import type { ExitRule } from '../scheduler/rule.js';
 import type { SplitTables, TailTables } from '../scheduler/tables.js';
 import { sideTimes } from './side-times.js';
-import { bitsOf, checkSplitProfile, cutsMeasured, type SideTimes, type SplitProfile } from './split-profile.js';
+import {
+  bitsOf,
+  checkSplitProfile,
+  cutsMeasured,
+  placeOfExit,
+  rulesOf,
+  type SideTimes,
+  type SplitProfile,
+} from './split-profile.js';
 
 /** Other machines than those of the split profile: profiles of the same network made there. */
 export interface SplitTablesOptions {
@@ -11,8 +20,8 @@ export interface SplitTablesOptions {
   readonly server?: Profile;
   /** Bit-widths to choose from; all measured ones where omitted. */
   readonly bits?: readonly number[];
-  /** Thresholds to choose from; all measured ones and none (`Infinity`: exits are not run) where omitted. */
-  readonly thresholds?: readonly number[];
+  /** When samples may leave; all measured thresholds, each exit alone and running none where omitted. */
+  readonly rules?: readonly ExitRule[];
 }
 
 /** What one sample costs that stops at an exit, at scale 1; packing not included. */
@@ -25,8 +34,9 @@ export interface PathCost {
 }
 
 /**
- * The scheduler's tables of a profile: all measured cuts and the one that sends nothing, all thresholds and running
- * without exits, all bit-widths. Throws SplitProfileError where the profile's parts do not fit.
+ * The scheduler's tables of a profile: all measured cuts and the one that sends nothing, all thresholds, each exit
+ * alone, running without exits, all bit-widths. Throws SplitProfileError where the profile's parts do not fit, and
+ * SchedulerError for rules and widths that were not measured.
  */
 export function splitTables(profile: SplitProfile, options: SplitTablesOptions = {}): SplitTables {
   checkSplitProfile(profile);
@@ -36,14 +46,13 @@ export function splitTables(profile: SplitProfile, options: SplitTablesOptions =
   const cuts = [...cutsMeasured(profile), last];
   const measured = bitsOf(profile);
   const bits = options.bits ?? measured;
-  const exits = profile.exits.length === 0 ? [] : profile.thresholds;
-  const thresholds = options.thresholds ?? [...exits, Infinity];
-  const [C, T, B] = [cuts.length, thresholds.length, bits.length];
+  const rules = options.rules ?? rulesOf(profile);
+  const [C, R, B] = [cuts.length, rules.length, bits.length];
   const at = (size: number): Float64Array => new Float64Array(size);
-  const tail = { deviceMs: at(C * T), sent: at(C * T), serverMs: at(C * T * B) } satisfies TailTables;
+  const tail = { deviceMs: at(C * R), sent: at(C * R), serverMs: at(C * R * B) } satisfies TailTables;
   const tables = {
-    ...{ cuts, thresholds, bits, tail, responseBytes: profile.responseBytes },
-    ...{ deviceMs: at(C * T), serverMs: at(C * T * B), sent: at(C * T), accuracy: at(C * T * B) },
+    ...{ cuts, rules, bits, tail, responseBytes: profile.responseBytes },
+    ...{ deviceMs: at(C * R), serverMs: at(C * R * B), sent: at(C * R), accuracy: at(C * R * B) },
     ...{ bytes: at(C * B), packMs: at(C * B), unpackMs: at(C * B) },
     ...(profile.power !== undefined && { power: profile.power }),
   } satisfies SplitTables;
@@ -54,40 +63,44 @@ export function splitTables(profile: SplitProfile, options: SplitTablesOptions =
       tables.packMs[c * B + b] = row?.packMs ?? 0;
       tables.unpackMs[c * B + b] = row?.unpackMs ?? 0;
     });
-    thresholds.forEach((threshold, t) => {
-      const paths = pathCosts(profile, { device, server }, cut, threshold === Infinity ? 'none' : 'all');
+    rules.forEach((rule, r) => {
+      const paths = pathCosts(profile, { device, server }, cut, rule);
       rows.forEach((row, b) => {
-        const { accuracy, stops } = outcomeAt(profile, row, threshold);
-        const cell = (c * T + t) * B + b;
+        const { accuracy, stops } = outcomeAt(profile, row, rule);
+        const cell = (c * R + r) * B + b;
         const mean = weighted(paths, stops);
         const slow = percentile(paths, stops, 0.95);
         tables.accuracy[cell] = accuracy;
         tables.serverMs[cell] = mean.serverMs;
         tail.serverMs[cell] = slow.serverMs;
         // What happens before the cut does not depend on the width.
-        tables.deviceMs[c * T + t] = mean.deviceMs;
-        tables.sent[c * T + t] = mean.sent;
-        tail.deviceMs[c * T + t] = slow.deviceMs;
-        tail.sent[c * T + t] = slow.sent ? 1 : 0;
+        tables.deviceMs[c * R + r] = mean.deviceMs;
+        tables.sent[c * R + r] = mean.sent;
+        tail.deviceMs[c * R + r] = slow.deviceMs;
+        tail.sent[c * R + r] = slow.sent ? 1 : 0;
       });
     });
   });
   return tables;
 }
 
-/** Accuracy and stops of one configuration: `row` is undefined where nothing is sent. Throws SchedulerError for unknown thresholds. */
+/** Accuracy and stops of one configuration: `row` is undefined where nothing is sent. Throws SchedulerError for rules that were not measured. */
 export function outcomeAt(
   profile: SplitProfile,
   row: SplitProfile['packed'][number] | undefined,
-  threshold: number,
+  rule: ExitRule,
 ): { readonly accuracy: number; readonly stops: readonly number[] } {
-  if (threshold === Infinity)
-    return {
-      accuracy: row?.accuracy ?? profile.final.accuracy,
-      stops: [...profile.exits.map(() => 0), 1],
-    };
-  const place = profile.thresholds.indexOf(threshold);
-  if (place < 0) throw new SchedulerError(`threshold ${threshold} was not measured`);
+  const { exits, final } = profile;
+  const allAt = (place: number): readonly number[] => [...exits, final].map((_, i) => (i === place ? 1 : 0));
+  if ('exit' in rule) {
+    const place = placeOfExit(profile, rule.exit);
+    const accuracy = row === undefined ? exits[place]!.accuracy : row.exitAccuracy?.[place];
+    if (accuracy === undefined) throw new SchedulerError(`exit ${rule.exit} alone was not measured`);
+    return { accuracy, stops: allAt(place) };
+  }
+  if (rule.threshold === Infinity) return { accuracy: row?.accuracy ?? final.accuracy, stops: allAt(exits.length) };
+  const place = profile.thresholds.indexOf(rule.threshold);
+  if (place < 0) throw new SchedulerError(`threshold ${rule.threshold} was not measured`);
   return (row?.outcomes ?? profile.local)[place]!;
 }
 
@@ -100,19 +113,21 @@ export function packedAt(profile: SplitProfile, cut: number, bits: number): Spli
 }
 
 /**
- * What a sample costs, by the exit at which it stops; with `exits` none, only the final one is there and heads cost
- * nothing. A sample that stops before the cut never leaves the device.
+ * What a sample costs, by the exit at which it stops, the heads that a rule runs on the way included. A sample that stops
+ * before the cut never leaves the device.
  */
 export function pathCosts(
   profile: Pick<SplitProfile, 'cuts' | 'exits' | 'final'>,
   { device, server }: Readonly<Record<'device' | 'server', Pick<SideTimes, 'cutMs' | 'exitMs'>>>,
   cut: number,
-  exits: 'all' | 'none',
+  rule: ExitRule,
 ): readonly PathCost[] {
   const last = profile.cuts.length - 1;
   const upTo = (side: Pick<SideTimes, 'cutMs'>, end: number): number => sum(side.cutMs.slice(0, end + 1));
+  const runs = (exit: number): boolean =>
+    'exit' in rule ? profile.exits[exit]!.exit === rule.exit : rule.threshold !== Infinity;
   const heads = (side: Pick<SideTimes, 'exitMs'>, from: number, to: number): number =>
-    exits === 'none' ? 0 : sum(side.exitMs.slice(from, to));
+    sum(side.exitMs.slice(from, to).filter((_, i) => runs(from + i)));
   const before = profile.exits.filter(({ position }) => position <= cut).length;
   return [...profile.exits.map(({ position }) => position), last].map((position, exit) => {
     const own = exit === profile.exits.length ? exit : exit + 1;

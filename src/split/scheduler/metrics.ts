@@ -48,7 +48,7 @@ export class Metrics {
   }
 
   /**
-   * A metric of all configurations, in the order cut, threshold, bit-width. The next call for the same metric writes into
+   * A metric of all configurations, in the order cut, rule, bit-width. The next call for the same metric writes into
    * the same memory. Throws SchedulerError for what the tables do not know.
    */
   column(metric: Metric, conditions: Conditions): Float64Array {
@@ -83,15 +83,15 @@ export class Metrics {
 }
 
 function workOf(
-  { cuts, thresholds, bits, bytes, packMs, unpackMs, responseBytes }: SplitTables,
+  { cuts, rules, bits, bytes, packMs, unpackMs, responseBytes }: SplitTables,
   { deviceMs, sent, serverMs }: Pick<SplitTables, 'deviceMs' | 'sent' | 'serverMs'>,
 ): Work {
-  const [C, T, B] = [cuts.length, thresholds.length, bits.length];
-  const column = (): Float64Array => new Float64Array(C * T * B);
+  const [C, R, B] = [cuts.length, rules.length, bits.length];
+  const column = (): Float64Array => new Float64Array(C * R * B);
   const work = { device: column(), server: column(), sent: column(), bytes: column() };
   for (let c = 0, i = 0; c < C; c++)
-    for (let t = 0; t < T; t++) {
-      const row = c * T + t;
+    for (let r = 0; r < R; r++) {
+      const row = c * R + r;
       const share = sent[row]!;
       for (let b = 0; b < B; b++, i++) {
         const packed = c * B + b;

@@ -1,5 +1,5 @@
 /**
- * @file The scheduler: the best ⟨cut, threshold, bit-width⟩ under prioritised hard constraints and soft targets. All
+ * @file The scheduler: the best ⟨cut, rule, bit-width⟩ under prioritised hard constraints and soft targets. All
  * configurations are looked at, metric by metric over plain arrays (SPINN algorithm 1, DynO algorithm 2).
  */
 import { SchedulerError } from './errors.js';
@@ -40,9 +40,9 @@ export interface Goals {
 export interface Decision {
   /** Places in the tables' lists. */
   readonly cut: number;
-  readonly threshold: number;
+  readonly rule: number;
   readonly bits: number;
-  /** Number of the configuration: (cut · T + threshold) · B + bits. */
+  /** Number of the configuration: (cut · R + rule) · B + bits. */
   readonly index: number;
   /** Constraints that no configuration could meet besides those before them; empty where all are met. */
   readonly unmet: readonly Constraint[];
@@ -110,11 +110,11 @@ export class Scheduler {
   }
 
   #decision(index: number, unmet: readonly Constraint[], column: (metric: Metric) => Float64Array): Decision {
-    const { thresholds, bits, power, tail } = this.tables;
+    const { rules, bits, power, tail } = this.tables;
     const value = (metric: Metric): number => column(metric)[index]!;
     return {
-      cut: Math.floor(index / (thresholds.length * bits.length)),
-      threshold: Math.floor(index / bits.length) % thresholds.length,
+      cut: Math.floor(index / (rules.length * bits.length)),
+      rule: Math.floor(index / bits.length) % rules.length,
       bits: index % bits.length,
       index,
       unmet,

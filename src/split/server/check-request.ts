@@ -91,7 +91,7 @@ function checkTail(
   return {
     work: { kind: 'tail', cut, design, frame, inputs: frame ? {} : plain(request.inputs) },
     group: JSON.stringify(['tail', cut, framed, design ?? null, shapesOf(frontier, given)]),
-    kind: `tail ${cut} ${(design?.exits ?? []).join()} ${JSON.stringify(design?.policy.thresholds ?? null)}`,
+    kind: `tail ${cut} ${(design?.exits ?? []).join()} ${JSON.stringify(design?.policy.thresholds ?? null)}${design?.truncated === true ? ' alone' : ''}`,
     samples,
     batches: frontier.every(({ batchAxis }) => batchAxis !== undefined),
   };

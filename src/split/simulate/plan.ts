@@ -1,6 +1,7 @@
 /** @file A plan: how a split network serves every sample, and what that costs under given conditions. */
 import type { Conditions } from '../scheduler/metrics.js';
-import type { SplitProfile } from '../profiler/split-profile.js';
+import type { ExitRule } from '../scheduler/rule.js';
+import { cutServed, type SplitProfile } from '../profiler/split-profile.js';
 import { outcomeAt, packedAt, pathCosts } from '../profiler/split-tables.js';
 
 /** What happens to the samples that stop at one exit. Times at scale 1, ms; a part that does not happen is 0. */
@@ -22,8 +23,8 @@ export interface SamplePath {
 /** One configuration of one policy. */
 export interface Plan {
   readonly cut: number;
-  /** `Infinity` where no exit is tested. */
-  readonly threshold: number;
+  /** When samples leave. */
+  readonly rule: ExitRule;
   /** Bits of what is sent. */
   readonly bits: number;
   readonly accuracy: number;
@@ -44,15 +45,13 @@ export interface PlanCost {
 }
 
 /** The plan of a configuration of the scheduler's tables. Throws SchedulerError for one that was not measured. */
-export function planOf(
-  profile: SplitProfile,
-  { cut, threshold, bits }: Pick<Plan, 'cut' | 'threshold' | 'bits'>,
-): Plan {
+export function planOf(profile: SplitProfile, { bits, rule, ...asked }: Pick<Plan, 'cut' | 'rule' | 'bits'>): Plan {
+  const cut = cutServed(profile, asked.cut, rule);
   const row = packedAt(profile, cut, bits);
-  const { accuracy, stops } = outcomeAt(profile, row, threshold);
-  const costs = pathCosts(profile, profile, cut, threshold === Infinity ? 'none' : 'all');
+  const { accuracy, stops } = outcomeAt(profile, row, rule);
+  const costs = pathCosts(profile, profile, cut, rule);
   return {
-    ...{ cut, threshold, bits, accuracy, pipelined: true },
+    ...{ cut, rule, bits, accuracy, pipelined: true },
     paths: costs.map(({ deviceMs, serverMs, sent }, exit) => ({
       share: stops[exit]!,
       deviceMs: deviceMs + (sent ? row!.packMs : 0),

@@ -1,11 +1,12 @@
 /**
- * @file Policies that a simulation compares: ours over cuts × thresholds × bit-widths, the two papers' own, and the
+ * @file Policies that a simulation compares: ours over cuts × exit rules × bit-widths, the two papers' own, and the
  * baselines as the papers model them. Each is a set of plans and a rule to choose among them.
  */
 import type { Conditions, Metric } from '../scheduler/metrics.js';
+import { NO_EXITS } from '../scheduler/rule.js';
 import { Scheduler, type Constraint, type Goals } from '../scheduler/schedule.js';
 import { FULL_PRECISION } from '../packing/pack.js';
-import { bitsOf, type SplitProfile } from '../profiler/split-profile.js';
+import { bitsOf, rulesOf, type SplitProfile } from '../profiler/split-profile.js';
 import { packedAt, splitTables, type SplitTablesOptions } from '../profiler/split-tables.js';
 import { costOf, planOf, type Plan, type PlanCost } from './plan.js';
 
@@ -33,7 +34,7 @@ export interface SplitPolicy {
 
 /** How each policy is modelled, one sentence each. */
 export const SPLIT_POLICIES: Readonly<Record<SplitPolicyName, string>> = {
-  ours: 'cut × threshold × bit-width at once, pipelined',
+  ours: 'cut × threshold or one exit for all × bit-width at once, pipelined',
   spinn: 'SPINN: cut × threshold, 8 bits or unchanged, pipelined',
   dyno: 'DynO: cut × bit-width, no exits, pipelined',
   'spinn-no-exits': 'SPINN without exits: cut, 8 bits or unchanged, pipelined',
@@ -56,22 +57,23 @@ export function openSplitPolicy(name: SplitPolicyName, profile: SplitProfile): S
 function deciderOf(name: SplitPolicyName, profile: SplitProfile): SplitPolicy['decide'] {
   const eight = imageBits(profile);
   const unchanged = bitsOf(profile).filter((bits) => bits === eight || bits === FULL_PRECISION);
-  const none = [Infinity];
+  const none = [NO_EXITS];
+  const thresholds = rulesOf(profile).filter((rule) => 'threshold' in rule);
   const last = profile.cuts.length - 1;
   const least: Goals['targets'] = [{ metric: 'latency', goal: 'min' }];
   switch (name) {
     case 'ours':
       return scheduled(profile, {});
     case 'spinn':
-      return scheduled(profile, { bits: unchanged });
+      return scheduled(profile, { bits: unchanged, rules: thresholds });
     case 'dyno':
-      return scheduled(profile, { thresholds: none });
+      return scheduled(profile, { rules: none });
     case 'spinn-no-exits':
-      return scheduled(profile, { bits: unchanged, thresholds: none });
+      return scheduled(profile, { bits: unchanged, rules: none });
     case 'fixed-8':
     case 'fixed-4': {
       const bits = name === 'fixed-8' ? eight : nearestBits(profile, 4);
-      const decide = scheduled(profile, { bits: [bits], thresholds: none });
+      const decide = scheduled(profile, { bits: [bits], rules: none });
       const accurate = ({ metric }: Constraint): boolean => metric === 'accuracy';
       return (goals, conditions) =>
         decide({ constraints: goals.constraints.filter(accurate), targets: least }, conditions);
@@ -87,11 +89,11 @@ function deciderOf(name: SplitPolicyName, profile: SplitProfile): SplitPolicy['d
         best(plans, constraints, conditions, ({ latency, accuracy }) => 1000 / latency + accuracy);
     }
     case 'device-only': {
-      const plan = planOf(profile, { cut: last, threshold: Infinity, bits: FULL_PRECISION });
+      const plan = planOf(profile, { cut: last, rule: NO_EXITS, bits: FULL_PRECISION });
       return () => plan;
     }
     case 'server-only': {
-      const plan = planOf(profile, { cut: 0, threshold: Infinity, bits: eight });
+      const plan = planOf(profile, { cut: 0, rule: NO_EXITS, bits: eight });
       return () => plan;
     }
   }
@@ -100,14 +102,14 @@ function deciderOf(name: SplitPolicyName, profile: SplitProfile): SplitPolicy['d
 /** A scheduler over some of the configurations, as a policy. */
 function scheduled(profile: SplitProfile, options: SplitTablesOptions): SplitPolicy['decide'] {
   const scheduler = new Scheduler(splitTables(profile, options));
-  const { cuts, thresholds, bits } = scheduler.tables;
+  const { cuts, rules, bits } = scheduler.tables;
   const plans = new Map<number, Plan>();
   return (goals, conditions) => {
     const decision = scheduler.decide(goals, conditions);
     let plan = plans.get(decision.index);
     if (plan === undefined) {
-      const [cut, threshold, width] = [cuts[decision.cut]!, thresholds[decision.threshold]!, bits[decision.bits]!];
-      plans.set(decision.index, (plan = planOf(profile, { cut, threshold, bits: width })));
+      const [cut, rule, width] = [cuts[decision.cut]!, rules[decision.rule]!, bits[decision.bits]!];
+      plans.set(decision.index, (plan = planOf(profile, { cut, rule, bits: width })));
     }
     return plan;
   };
@@ -135,7 +137,7 @@ function neurosurgeonPlans(profile: SplitProfile, pipelined: boolean): readonly 
     if (cut >= final.position && cut < last) return [];
     const sent = cut < last;
     const plan: Plan = {
-      ...{ cut, threshold: Infinity, bits: FULL_PRECISION, pipelined },
+      ...{ cut, rule: NO_EXITS, bits: FULL_PRECISION, pipelined },
       accuracy: cut === 0 ? image.accuracy : final.accuracy,
       paths: [
         {
@@ -167,7 +169,7 @@ function edgentPlans(profile: SplitProfile): readonly Plan[] {
     Array.from({ length: position + 1 }, (_, cut): Plan => {
       const whole = cut === position;
       return {
-        ...{ cut, threshold: Infinity, bits: FULL_PRECISION, accuracy, pipelined: false },
+        ...{ cut, rule: NO_EXITS, bits: FULL_PRECISION, accuracy, pipelined: false },
         paths: [
           {
             share: 1,

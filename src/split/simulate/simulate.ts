@@ -8,6 +8,7 @@ import { bitsOf, type SplitProfile } from '../profiler/split-profile.js';
 import { packedAt } from '../profiler/split-tables.js';
 import { ChangeDetector, type ChangeOptions } from '../scheduler/change.js';
 import type { Conditions } from '../scheduler/metrics.js';
+import { NO_EXITS, type ExitRule } from '../scheduler/rule.js';
 import type { Goals } from '../scheduler/schedule.js';
 import { LinkModel, type LinkModelOptions } from '../link/link-model.js';
 import { costOf, planOf, type Plan, type SamplePath } from './plan.js';
@@ -47,7 +48,7 @@ export interface SimulatedFrame {
   readonly done: number;
   readonly latencyMs: number;
   readonly cut: number;
-  readonly threshold: number;
+  readonly rule: ExitRule;
   readonly bits: number;
   readonly sent: boolean;
   /** The device answered because the server did not in time. */
@@ -60,7 +61,7 @@ export interface SimulatedFrame {
 }
 
 /** A decision that the scheduler took. */
-export interface SimulatedDecision extends Pick<Plan, 'cut' | 'threshold' | 'bits'> {
+export interface SimulatedDecision extends Pick<Plan, 'cut' | 'rule' | 'bits'> {
   readonly at: number;
   /** Number of the first frame that it serves. */
   readonly frame: number;
@@ -142,7 +143,7 @@ class Player {
       this.#online.link.transfer(initial.bytesPerMs * PING_MS, initial.latencyMs + PING_MS, 0);
     }
     const { cuts } = simulation.profile;
-    this.#local = planOf(simulation.profile, { cut: cuts.length - 1, threshold: Infinity, bits: 32 });
+    this.#local = planOf(simulation.profile, { cut: cuts.length - 1, rule: NO_EXITS, bits: 32 });
   }
 
   play(): SimulationResult {
@@ -191,8 +192,8 @@ class Player {
     const { latency, throughput } = costOf(plan, conditions);
     const busy = Math.ceil((latency * throughput) / 1000) + 2;
     this.#depth = plan.pipelined ? (this.#s.inFlight ?? Math.min(busy, 64)) : 1;
-    const { cut, threshold, bits } = plan;
-    this.#decisions.push({ at, frame, cut, threshold, bits, conditions, changed });
+    const { cut, rule, bits } = plan;
+    this.#decisions.push({ at, frame, cut, rule, bits, conditions, changed });
   }
 
   /** Now and then a message of hardly any bytes goes there and back, beside everything else. */
@@ -277,12 +278,12 @@ class Player {
       });
     const sent = path.upBytes > 0;
     const record = (
-      frame: Omit<SimulatedFrame, 'start' | 'latencyMs' | 'cut' | 'threshold' | 'bits' | 'sent' | 'upBytes'>,
+      frame: Omit<SimulatedFrame, 'start' | 'latencyMs' | 'cut' | 'rule' | 'bits' | 'sent' | 'upBytes'>,
     ) => {
-      const { cut, threshold, bits } = plan;
+      const { cut, rule, bits } = plan;
       const { done } = frame;
       this.#frames.push({
-        ...{ start: arrived, latencyMs: done - arrived, cut, threshold, bits, sent, upBytes: path.upBytes },
+        ...{ start: arrived, latencyMs: done - arrived, cut, rule, bits, sent, upBytes: path.upBytes },
         ...frame,
       });
     };
