@@ -1,4 +1,5 @@
 /** @file `cuttle/audit`: what is inside apps: archives, manifests, code, libraries. Pure; files are opened by `cuttle/audit/node`. */
+export * from './analyse/index.js';
 export * from './app/index.js';
 export * from './archive/index.js';
 export { auditApp, type AuditAppOptions, type AuditedApp, type ModelFinder } from './audit-app.js';

@@ -16,12 +16,16 @@ export interface TaskGuess {
   readonly task: string;
 }
 
-/** Hashes under which two models are the same in one respect (hexadecimal SHA-256; `null` where nothing is to be hashed). */
+/** Hashes under which two models are the same in one respect (hexadecimal SHA-256; `null` where nothing can be hashed). */
 export interface ModelIdentity {
-  /** Learned numbers alone, names and metadata ignored. */
+  /** Learned numbers alone, names, metadata and the order of axes ignored. */
   readonly weights: string | null;
-  /** Operators, shapes and wiring, weights ignored. */
+  /** Signs of the kernels, with normalisations folded: also the same in half precision, and whatever tool did the folding. */
+  readonly signs: string | null;
+  /** Operators, shapes and wiring, weights ignored: one architecture in one format. */
   readonly graph: string | null;
+  /** Sizes and work of the kernels: one architecture in any format and element type. */
+  readonly skeleton: string | null;
   /** Per layer with weights, in order: what lineage compares. */
   readonly layers: readonly LayerIdentity[];
 }
@@ -33,7 +37,7 @@ export interface LayerIdentity {
   readonly bytes: number;
 }
 
-/** How the learned numbers look. Shares are of all learned numbers, between 0 and 1. */
+/** How the learned numbers look. Numbers that stand in a file that is not at hand are left out. */
 export interface WeightStatistics {
   readonly numbers: number;
   /** Equal to zero (or to the zero point). */
@@ -57,7 +61,7 @@ export interface ModelAnalysis {
   /** Layers by family and by operator. */
   readonly families: Readonly<Record<string, number>>;
   readonly operators: Readonly<Record<string, number>>;
-  /** Sum of the largest pair of activations that live together, in bytes; `null` where shapes are not known. */
+  /** Most bytes of activations that live at once; `null` where shapes are not known. */
   readonly peakActivationBytes: number | null;
   readonly weights: WeightStatistics;
   readonly identity: ModelIdentity;

@@ -30,6 +30,8 @@ export interface FoundLayer {
   readonly perChannel?: boolean;
   /** Ends in an activation of its own, so that nothing behind it can be folded into it. */
   readonly activated?: boolean;
+  /** That activation, where its name is known. */
+  readonly activation?: string | undefined;
 }
 
 /** What a reader says of a whole model. */
@@ -83,6 +85,7 @@ export function assembleModel(found: FoundModel, budget: ReadBudget): AuditModel
       params,
       weights: layer.weights ?? [],
       ...(layer.graph === undefined ? {} : { graph: layer.graph }),
+      ...(layer.activation ? { activation: layer.activation } : {}),
       ...(target === undefined ? {} : { foldsInto: found.layers[target]!.name }),
     };
   });

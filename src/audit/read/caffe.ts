@@ -178,6 +178,12 @@ function macsOf(
   }
 }
 
+/** Order of a kernel's axes; transposed convolutions are stored input channels first. */
+function layoutOf(type: string, rank: number): Pick<AuditWeight, 'layout'> {
+  if (rank === 4) return { layout: /^Deconvolution/.test(type) ? 'IOHW' : 'OIHW' };
+  return rank === 2 ? { layout: 'OI' } : {};
+}
+
 /** Weights whose contents are in another file: sizes as Caffe would make them. */
 function expectedWeights(
   type: string,
@@ -191,7 +197,7 @@ function expectedWeights(
     size: elementsOf(shape),
     dtype: 'float32',
     learned: true,
-    ...(shape.length === 4 ? { layout: 'OIHW' as const } : shape.length === 2 ? { layout: 'OI' as const } : {}),
+    ...layoutOf(type, shape.length),
   });
   const channels = input?.[1] ?? 0;
   const outputs = own?.number('num_output') ?? 0;
@@ -248,7 +254,7 @@ function storedWeights(network: ProtoMessage, budget: ReadBudget): Map<string, r
         // The third of a batch normalisation says how many batches were averaged.
         learned: !(type === 'BatchNorm' && i === 2),
         ...(bytes ? { bytes } : {}),
-        ...(i === 0 && shape.length === 4 ? { layout: 'OIHW' as const } : {}),
+        ...(i === 0 ? layoutOf(type, shape.length) : {}),
       };
     });
     if (weights.length > 0) found.set(name, weights);

@@ -58,7 +58,8 @@ export function coremlWeights(op: string, s: ProtoMessage, budget: ReadBudget): 
         ? [inputs, Math.floor(outputs / Math.max(1, s.int(10, 1))), ...area]
         : [outputs, inputs, ...area];
       const size = elementsOf(budget.dims(shape));
-      return [...stored(s, 90, 'weight', size, { shape, layout: 'OIHW' }), ...stored(s, 91, 'bias', outputs)];
+      const layout = s.bool(60) ? 'IOHW' : 'OIHW';
+      return [...stored(s, 90, 'weight', size, { shape, layout }), ...stored(s, 91, 'bias', outputs)];
     }
     case 'innerProduct': {
       const shape = budget.dims([s.int(2), s.int(1)]);

@@ -158,6 +158,7 @@ class KerasWalk {
       weights,
       macs: macsOf(op, family, weights, input, made),
       activated: activation !== '' && activation !== 'linear' && family !== 'activation',
+      activation: activation === 'linear' ? undefined : activation,
     });
     return output;
   }

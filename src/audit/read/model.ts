@@ -22,7 +22,11 @@ export interface AuditWeight {
   /** Whether they were learned: shapes, axes, anchors and other settings were not. */
   readonly learned: boolean;
   /** Order of a kernel's axes: output, input, height, width. */
-  readonly layout?: 'OIHW' | 'OHWI' | 'HWIO' | 'HWOI' | 'HWCM' | '1HWC' | 'OI' | 'IO';
+  readonly layout?: 'OIHW' | 'IOHW' | 'OHWI' | 'HWIO' | 'HWOI' | 'HWCM' | '1HWC' | 'OI' | 'IO';
+  /** The stored number that stands for zero, where it is not 0. */
+  readonly zeroPoint?: number;
+  /** Stored without (most of) its zeros: `bytes` hold fewer numbers than `size`. */
+  readonly sparse?: true;
   /** The same for weights that several layers share. */
   readonly key?: string;
 }
@@ -65,6 +69,8 @@ export interface AuditLayer {
   readonly weights: readonly AuditWeight[];
   /** The sub-graph that holds it, where it is not the main one. */
   readonly graph?: string;
+  /** The activation that it ends in, where it has one of its own and the format names it. */
+  readonly activation?: string;
   /** The layer that a batch normalisation or scale can be folded into. */
   readonly foldsInto?: string;
 }

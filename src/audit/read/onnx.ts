@@ -7,6 +7,7 @@ import {
   requiredInputs,
   sortNodes,
   type Model,
+  type Node,
   type Tensor,
   type ValueType,
 } from '../../ir/index.js';
@@ -55,7 +56,7 @@ export function readOnnx(bytes: Uint8Array, limits: ReadLimits = defaultReadLimi
           bytes: tensor.bytes,
           learned: isLearned(family, tensor.dtype, tensor.dims, index),
           key: name,
-          ...(index === 1 && tensor.dims.length === 4 && family !== 'matmul' ? { layout: 'OIHW' as const } : {}),
+          ...layoutOf(node, family, index, tensor),
         },
       ];
     });
@@ -90,6 +91,19 @@ export function readOnnx(bytes: Uint8Array, limits: ReadLimits = defaultReadLimi
     },
     budget,
   );
+}
+
+/** Order of the axes of a kernel; nothing for other constants. */
+function layoutOf(node: Node, family: LayerFamily, index: number, { dims }: Tensor): Pick<AuditWeight, 'layout'> {
+  if (index !== 1 && !(node.op === 'QLinearConv' && index === 3)) return {};
+  if (family === 'transposed-convolution') return dims.length >= 3 ? { layout: 'IOHW' } : {};
+  if (family === 'convolution') return dims.length >= 3 ? { layout: 'OIHW' } : {};
+  if (dims.length !== 2) return {};
+  if (node.op === 'Gemm') {
+    const transposed = node.attributes.get('transB');
+    return { layout: transposed?.type === 'int' && transposed.value !== 0n ? 'OI' : 'IO' };
+  }
+  return family === 'matmul' ? { layout: 'IO' } : {};
 }
 
 function weighted(family: LayerFamily): boolean {

@@ -40,9 +40,9 @@ export const fields = {
   operatorCode: { oldBuiltin: 0, custom: 1, builtin: 3 },
   subgraph: { tensors: 0, inputs: 1, outputs: 2, operators: 3, name: 4 },
   tensor: { shape: 0, type: 1, buffer: 2, name: 3, quantisation: 4, isVariable: 5, sparsity: 6, signature: 7 },
-  operator: { code: 0, inputs: 1, outputs: 2, optionsType: 3, options: 4 },
+  operator: { code: 0, inputs: 1, outputs: 2, optionsType: 3, options: 4, customOptions: 5 },
   buffer: { data: 0, offset: 1, size: 2 },
-  quantisation: { scale: 2 },
+  quantisation: { scale: 2, zeroPoint: 3, axis: 6 },
   metadata: { name: 0, buffer: 1 },
   signature: { inputs: 0, outputs: 1, key: 2, subgraph: 4 },
   namedTensor: { name: 0, tensor: 1 },
@@ -66,3 +66,13 @@ export const activationField: Readonly<Record<string, number>> = {
   MUL: 0,
   DIV: 0,
 };
+
+/** Activations that operators end in, by code; the first is none. */
+export const fusedActivations: readonly (string | undefined)[] = [
+  undefined,
+  'RELU',
+  'RELU_N1_TO_1',
+  'RELU6',
+  'TANH',
+  'SIGN_BIT',
+];

@@ -11,6 +11,7 @@ import {
   builtinOperators,
   CUSTOM_OPERATOR,
   fields,
+  fusedActivations,
   MORE_OPERATORS,
   subgraphOptions,
   tensorTypes,
@@ -23,6 +24,9 @@ interface Stored {
   readonly bytes: Uint8Array | undefined;
   readonly buffer: number;
   readonly scales: number;
+  readonly zeroPoint: number;
+  /** Stored without its zeros. */
+  readonly isSparse: boolean;
 }
 
 /**
@@ -76,7 +80,8 @@ export function readTflite(
   );
 }
 
-function bufferBytes(table: FlatTable, file: Uint8Array, budget: ReadBudget): Uint8Array | undefined {
+/** Contents of a buffer, inside the FlatBuffer or behind it; `undefined` where it is empty. Throws AuditError where it leaves the file. */
+export function bufferBytes(table: FlatTable, file: Uint8Array, budget: ReadBudget): Uint8Array | undefined {
   const inside = table.bytes(fields.buffer.data);
   if (inside !== undefined && inside.length > 0) return inside;
   // Since schema 3c, large buffers stand behind the FlatBuffer; 0 and 1 mean that there is none.
@@ -88,7 +93,8 @@ function bufferBytes(table: FlatTable, file: Uint8Array, budget: ReadBudget): Ui
   return file.subarray(offset, offset + size);
 }
 
-function operatorName(table: FlatTable): string {
+/** What an operator code calls its operator: a builtin's name, or a custom one's own. */
+export function operatorName(table: FlatTable): string {
   const old = table.int8(fields.operatorCode.oldBuiltin);
   const code = old === MORE_OPERATORS || old === 0 ? table.int32(fields.operatorCode.builtin, old) : old;
   if (code === CUSTOM_OPERATOR) return table.string(fields.operatorCode.custom) ?? 'CUSTOM';
@@ -101,6 +107,7 @@ function storedTensor(table: FlatTable, buffers: readonly (Uint8Array | undefine
   const type = table.int8(fields.tensor.type);
   const signatureShape = table.int32s(fields.tensor.signature);
   const open = signatureShape?.length === shape.length ? signatureShape : shape;
+  const quantisation = table.table(fields.tensor.quantisation);
   return {
     tensor: {
       name: table.string(fields.tensor.name) ?? '',
@@ -110,8 +117,15 @@ function storedTensor(table: FlatTable, buffers: readonly (Uint8Array | undefine
     shape,
     bytes: table.bool(fields.tensor.isVariable) ? undefined : buffers[buffer],
     buffer,
-    scales: table.table(fields.tensor.quantisation)?.bytes(fields.quantisation.scale, 4)?.length ?? 0,
+    scales: quantisation?.bytes(fields.quantisation.scale, 4)?.length ?? 0,
+    zeroPoint: firstInt64(quantisation?.bytes(fields.quantisation.zeroPoint, 8)),
+    isSparse: table.table(fields.tensor.sparsity) !== undefined,
   };
+}
+
+/** Of several zero points, which go with channels, all are 0: the first stands for all. */
+function firstInt64(bytes: Uint8Array | undefined): number {
+  return bytes && bytes.length >= 8 ? Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigInt64(0, true)) : 0;
 }
 
 /** Sub-graphs that the first one reaches. */
@@ -176,6 +190,8 @@ function layersOf(
             op === 'TRANSPOSE_CONV' ? index : Math.max(index, op.startsWith('EMBEDDING') ? 1 : 0),
           ),
           key: `${value.buffer}`,
+          ...(value.zeroPoint === 0 ? {} : { zeroPoint: value.zeroPoint }),
+          ...(value.isSparse ? { sparse: true as const } : {}),
           ...layoutOf(op, index),
         },
       ];
@@ -185,6 +201,7 @@ function layersOf(
       for (const output of outputs) if (at(output)?.tensor.shape?.[0] === null) batches.set(output, factor);
     const macs = macsOf(op, family, values, at(outputs[0]), operator);
     const made = outputs.flatMap((index) => at(index)?.tensor ?? []);
+    const activation = operator.table(fields.operator.options)?.int8(activationField[op] ?? 99) ?? 0;
     return {
       name: made[0]?.name || `${op} ${position}`,
       op,
@@ -192,7 +209,8 @@ function layersOf(
       outputs: made,
       weights,
       macs: macs === null || !batches.has(outputs[0] ?? -1) ? macs : macs * factor,
-      activated: (operator.table(fields.operator.options)?.int8(activationField[op] ?? 99) ?? 0) !== 0,
+      activated: activation !== 0,
+      activation: fusedActivations[activation],
       aside,
       ...(graph === undefined ? {} : { graph }),
       perChannel: values.some((value) => value?.bytes !== undefined && value.scales > 4),

@@ -1,0 +1,12 @@
+/** @file `audit/analyse`: what models are for, how they are built and optimised, which are the same or descend from another. */
+export { analyseModel, type AnalysisContext } from './analyse-model.js';
+export type {
+  Judgement,
+  LayerIdentity,
+  Modality,
+  ModelAnalysis,
+  ModelIdentity,
+  TaskGuess,
+  WeightStatistics,
+} from './analysis.js';
+export { portableHasher, type Hasher, type HasherFactory } from './hasher.js';
