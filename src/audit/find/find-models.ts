@@ -96,9 +96,8 @@ function verified(detection: Detection, probe: Probe, offset: number, settings: 
   };
   const plain: Finding = { ...base, length: probe.size, confidence: detection.confidence, evidence };
   if (!isReadable(format) || !probe.whole) return detection.mustRead && probe.whole ? undefined : plain;
-  const read = (): AuditModel => readAuditModel(format, probe.bytes, settings.read);
   try {
-    const model = read();
+    const model = readAuditModel(format, probe.bytes, settings.read);
     // Structure alone, with nothing in it, is what other files have too.
     if (model.layers.length === 0 && detection.confidence !== 'observed') return undefined;
     return {
@@ -107,7 +106,7 @@ function verified(detection: Detection, probe: Probe, offset: number, settings: 
       length: offset > 0 && format !== 'onnx' ? extentOf(model, probe.bytes) : probe.size,
       confidence: 'observed',
       evidence: [...evidence, `${model.layers.length} layers with ${model.totals.storedParams} parameters were read`],
-      model: read,
+      model: () => model,
     };
   } catch (cause) {
     if (!(cause instanceof CuttleError)) throw cause;

@@ -20,6 +20,6 @@ export interface Finding {
   readonly evidence: readonly string[];
   /** How the bytes are hidden, where they are. */
   readonly disguise?: 'embedded' | 'renamed' | 'xor' | 'zlib' | 'encrypted';
-  /** Reads its layers; absent where the format is not read. Throws what `readAuditModel` throws. */
+  /** Its layers, as they were read; absent where the format is not read. Holds its bytes. */
   readonly model?: () => AuditModel;
 }

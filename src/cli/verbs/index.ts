@@ -1,6 +1,7 @@
 /** @file The verbs, in the order in which help lists them. */
 import type { Verb } from '../verb.js';
 import { adapt } from './adapt.js';
+import { audit } from './audit.js';
 import { demo } from './demo.js';
 import { evaluate } from './eval.js';
 import { exportModel } from './export.js';
@@ -25,5 +26,6 @@ export const verbs: readonly Verb[] = [
   serve,
   split,
   offload,
+  audit,
   demo,
 ];

@@ -1,0 +1,67 @@
+/** @file Runs an audit for the command: sources → plan → workers → summary. */
+import {
+  DEFAULT_WORKER_BYTES,
+  findFiles,
+  localExecutor,
+  modelBytesWithin,
+  runAudit,
+  RunFolder,
+  type Plan,
+  type RunProgress,
+  type RunSummary,
+} from '../audit/node.js';
+import { modelFormats, type ModelFormat } from '../audit/index.js';
+import { describeNodeHost } from '../platform/node/cpu.js';
+import type { AuditOptions } from './audit-options.js';
+import { formatDuration } from './console.js';
+import { UsageError, type VerbContext, type VerbResult } from './verb.js';
+
+/** What `cuttle audit` does. */
+export async function auditApps({ args, options, console, signal }: VerbContext<AuditOptions>): Promise<VerbResult> {
+  const { out, limit, memory = DEFAULT_WORKER_BYTES, timeLimit } = options;
+  if (args.length === 0) throw new UsageError('there is nothing to audit', 'Give files or folders.');
+  const asked = { paths: args, ...(limit !== undefined && { limit }) };
+  await using folder = await RunFolder.open(out, asked, () => plan(args, out, limit));
+  for (const { locator, reason } of folder.run.unreadable) console.warn(`'${locator}' is left out: it ${reason}`);
+  await using executor = localExecutor({
+    workers: options.workers ?? describeNodeHost().logicalCores,
+    memoryBytes: memory,
+    workFolder: folder.work,
+    ...(timeLimit !== undefined && { timeMs: timeLimit * 1000 }),
+  });
+  const { items, bytes } = folder.run;
+  // Bytes tell better than items how long the rest takes; not every source says how many there are.
+  const progress = console.progress('audit', bytes > 0 ? bytes : items);
+  const summary = await runAudit(folder, {
+    executor,
+    maxModelBytes: modelBytesWithin(memory),
+    signal,
+    onProgress: (now) => progress.update(bytes > 0 ? Math.min(now.bytes, bytes) : now.done, noteOf(now)),
+  });
+  progress.end(noteOf({ ...summary, done: summary.items, failed: summary.failed.length }));
+  for (const { locator, reason } of summary.unavailable) console.warn(`'${locator}' was not audited: ${reason}`);
+  return { json: { out, ...summary }, text: textOf(out, summary) };
+}
+
+async function plan(paths: readonly string[], out: string, limit: number | undefined): Promise<Plan> {
+  const { items, unreadable } = await findFiles(paths, out);
+  return { items: limit === undefined ? items : items.slice(0, limit), unreadable };
+}
+
+const noteOf = ({ done, items, models, failed }: Pick<RunProgress, 'done' | 'items' | 'models' | 'failed'>): string =>
+  `${done} of ${items} files, ${models} models${failed > 0 ? `, ${failed} failed` : ''}`;
+
+function textOf(out: string, summary: RunSummary): string {
+  const { apps, appsWithModels, models, formats, duplicates, nothing, failed, unavailable, doneNow, seconds } = summary;
+  const lines = [
+    `${apps} apps and models, ${appsWithModels} with ${models} models`,
+    ...Object.entries(formats).map(([format, count]) => `  ${modelFormats[format as ModelFormat].title}: ${count}`),
+  ];
+  if (duplicates > 0) lines.push(`${duplicates} files are copies of others`);
+  if (nothing > 0) lines.push(`${nothing} files are neither apps nor models`);
+  for (const { locator, reason } of failed) lines.push(`failed: ${locator}: ${reason}`);
+  if (unavailable.length > 0)
+    lines.push(`${unavailable.length} were not there: run the same command again to try them again`);
+  lines.push(`${doneNow} files in ${formatDuration(seconds * 1000)}; records in ${out}/records`);
+  return lines.join('\n');
+}

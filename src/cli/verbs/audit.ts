@@ -1,0 +1,14 @@
+/** @file `cuttle audit`: which models are inside apps, a whole collection of apps at a time. */
+import { auditOptions, auditFlags } from '../audit-options.js';
+import { auditApps } from '../audit-run.js';
+import { defineVerb } from '../verb.js';
+
+export const audit = defineVerb({
+  name: 'audit',
+  summary: 'Find the neural networks inside apps: what they are, how they are built, which services the apps call.',
+  args: [['[paths...]', 'apps (APK, APKS, XAPK, AAB, AAR, IPA …), archives, models, or folders of them']],
+  flags: auditFlags,
+  options: auditOptions,
+  examples: ['cuttle audit apps --out audit', 'cuttle audit app.apk model.tflite --out audit --workers 1'],
+  run: auditApps,
+});
