@@ -9,4 +9,5 @@ export { problemKinds, type Problem, type ProblemCode } from './problem.js';
 export { bytesSource, type ByteSource, type HeldSource } from './source.js';
 export { modelFormats, type ModelFormat } from './formats.js';
 export * from './find/index.js';
+export * from './convert/index.js';
 export * from './read/index.js';

@@ -118,6 +118,11 @@ export class FlatTable {
     return at === 0 ? fallback : this.#buffer.view.getUint32(at, true);
   }
 
+  float32(id: number, fallback = 0): number {
+    const at = this.#field(id, 4);
+    return at === 0 ? fallback : this.#buffer.view.getFloat32(at, true);
+  }
+
   /** A 64-bit number; exact to 2^53. */
   uint64(id: number): number {
     const at = this.#field(id, 8);
