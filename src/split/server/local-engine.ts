@@ -2,15 +2,17 @@
 import { CuttleError, Tensor, type Model, type ValueType } from '../../ir/index.js';
 import { encodeModel } from '../../onnx/index.js';
 import { loadModel } from '../../onnx/node.js';
-import { costOf, inferShapes } from '../../passes/index.js';
+import { inferShapes } from '../../passes/index.js';
 import { now } from '../../platform/index.js';
 import { openSession, syntheticFeeds, type Session, type SessionOptions } from '../../runtime/index.js';
+import { cutsOf } from '../cuts.js';
 import { openSplitNetwork, type SplitNetwork } from '../network.js';
 import { modelDigest, OipError } from '../oip/index.js';
 import { EXIT_OUTPUT, LABEL_OUTPUT } from '../oip/split-request.js';
 import { openCodecs, unpackTensors, type Codecs } from '../packing/index.js';
 import { SegmentWalk, type WalkAnswer } from '../segment-walk.js';
 import { batchAxesOf, type BatchAxes } from './batch-axes.js';
+import { evenStops, openChain, type Runner } from './chain.js';
 import {
   toPlain,
   toTensor,
@@ -30,7 +32,9 @@ type WholeWork = Extract<Work, { readonly kind: 'whole' }>;
 type TailWork = Extract<Work, { readonly kind: 'tail' }>;
 
 interface Loaded {
-  readonly session: Session;
+  readonly whole: Runner;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
   readonly axes: BatchAxes | undefined;
   readonly network: SplitNetwork | undefined;
   readonly walk: SegmentWalk | undefined;
@@ -41,14 +45,17 @@ interface Loaded {
 /** Computes in this thread. Nothing else runs while ONNX Runtime does: servers put it into a thread of its own. */
 export class LocalEngine implements Engine {
   readonly #options: SessionOptions;
+  readonly #longestPartMs: number;
   readonly #models = new Map<string, Loaded>();
 
-  constructor(options: SessionOptions = {}) {
+  /** `longestPartMs`: networks that take longer on an idle machine run in parts, between which they can be stopped. */
+  constructor(options: SessionOptions = {}, longestPartMs = LONGEST_PART_MS) {
     this.#options = options;
+    this.#longestPartMs = longestPartMs;
   }
 
   async load({ key, path }: LoadRequest): Promise<ModelCard> {
-    const loaded = await open(await loadModel(path), this.#options);
+    const loaded = await open(await loadModel(path), this.#options, this.#longestPartMs);
     this.#models.set(key, loaded);
     return loaded.card;
   }
@@ -56,7 +63,7 @@ export class LocalEngine implements Engine {
   async unload(key: string): Promise<void> {
     const loaded = this.#models.get(key);
     this.#models.delete(key);
-    await Promise.all([loaded?.session.release(), loaded?.walk?.release()]);
+    await Promise.all([loaded?.whole.release(), loaded?.walk?.release()]);
   }
 
   async run(key: string, batch: readonly Work[], signal: AbortSignal): Promise<BatchResult> {
@@ -71,7 +78,7 @@ export class LocalEngine implements Engine {
   }
 }
 
-async function open(model: Model, options: SessionOptions): Promise<Loaded> {
+async function open(model: Model, options: SessionOptions, longestPartMs: number): Promise<Loaded> {
   const digest = await modelDigest(model);
   if (digest === undefined) throw new OipError('internal', 'this host has no SHA-256');
   const { types } = inferShapes(model, { unknownOps: 'skip' });
@@ -95,16 +102,29 @@ async function open(model: Model, options: SessionOptions): Promise<Loaded> {
       unsplit: network instanceof CuttleError ? network.message : undefined,
       idleMs,
     };
+    const parts = Math.ceil((idleMs ?? 0) / longestPartMs);
     return {
-      ...{ session, card, walk },
+      ...{ card, walk, inputs: session.inputNames, outputs: session.outputNames },
+      whole: await wholeRunner(model, session, parts, options),
       axes: typeof axes === 'string' ? undefined : axes,
       network: network instanceof CuttleError ? undefined : network,
-      stops: network instanceof CuttleError ? [] : stopsOf(network, idleMs ?? 0),
+      stops: network instanceof CuttleError ? [] : evenStops(network.cuts, parts),
     };
   } catch (error) {
     await session.release();
     throw error;
   }
+}
+
+/** The session itself, or in its place a chain of parts, none of which takes long. */
+async function wholeRunner(model: Model, session: Session, parts: number, options: SessionOptions): Promise<Runner> {
+  if (parts <= 1) return session;
+  const cuts = cutsOf(model);
+  const stops = evenStops(cuts, parts);
+  if (stops.length === 0) return session;
+  const chain = await openChain(cuts, stops, options);
+  await session.release();
+  return chain;
 }
 
 /** The network as one that can be split, or why not: such a model is served whole. */
@@ -165,42 +185,26 @@ async function idleTime(session: Session, model: Model): Promise<number | undefi
   }
 }
 
-/** Cuts that one tensor crosses, as far apart as `LONGEST_PART_MS` asks for. */
-function stopsOf(network: SplitNetwork, wholeMs: number): readonly number[] {
-  const parts = Math.ceil(wholeMs / LONGEST_PART_MS);
-  if (parts <= 1) return [];
-  const { cuts, nodes } = network.cuts;
-  const cost = costOf(network.cuts.model, { unknownOps: 'skip' });
-  const macs = new Map(cost.nodes.map((node) => [node.name, node.macs]));
-  const before = [0];
-  for (const node of nodes) before.push(before.at(-1)! + (macs.get(node.name) ?? 0));
-  const total = before.at(-1)!;
-  const stops: number[] = [];
-  for (const { index, nodes: count, frontier } of cuts)
-    if (frontier.length === 1 && before[count]! >= ((stops.length + 1) / parts) * total) stops.push(index);
-  return stops.slice(0, parts - 1);
-}
-
 async function runWhole(
-  { session, axes }: Loaded,
+  { whole, inputs, outputs: all, axes }: Loaded,
   batch: readonly WholeWork[],
   signal: AbortSignal,
 ): Promise<BatchResult> {
   signal.throwIfAborted();
   const start = now();
   const feeds = batch.map(({ inputs }) => tensorsOf(inputs));
-  const outputs = batch[0]!.outputs.length === 0 ? session.outputNames : batch[0]!.outputs;
+  const outputs = batch[0]!.outputs.length === 0 ? all : batch[0]!.outputs;
   const alone = async (index: number): Promise<WorkResult> =>
     attempt(async () => ({
       ok: true,
-      outputs: plainOf(await session.run(feeds[index]!, { outputs })),
+      outputs: plainOf(await whole.run(feeds[index]!, { outputs, signal })),
       reached: 0,
     }));
   const results =
     batch.length === 1 || axes === undefined
       ? await inTurn(batch, signal, alone)
       : await together(batch, signal, alone, async () => {
-          const names = session.inputNames;
+          const names = inputs;
           const counts = feeds.map((own) => own[names[0]!]!.dims[axes.inputs.get(names[0]!)!]!);
           const joined = Object.fromEntries(
             names.map((name) => [
@@ -211,7 +215,7 @@ async function runWhole(
               ),
             ]),
           );
-          const made = await session.run(joined, { outputs });
+          const made = await whole.run(joined, { outputs, signal });
           let from = 0;
           return counts.map((count): WorkResult => {
             const own = Object.entries(made).map(
