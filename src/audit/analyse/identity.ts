@@ -11,6 +11,9 @@ interface WeightedLayer {
   readonly members: readonly AuditLayer[];
 }
 
+const FEWEST_SIGNS = 256;
+const FEWEST_KERNELS = 3;
+
 /** Computes all hashes of a model. */
 export function modelIdentity(model: AuditModel, hasher: HasherFactory): ModelIdentity {
   const groups = weightedLayers(model.layers);
@@ -48,11 +51,13 @@ export function modelIdentity(model: AuditModel, hasher: HasherFactory): ModelId
   const ofSet = (hashes: readonly string[]): string | null =>
     isWhole && hashes.length > 0 ? hashOfLines([...hashes].sort(), hasher) : null;
   const skeleton = skeletonOf(groups);
+  // A handful of signs or kernels is the same by chance.
+  const signed = groups.reduce((sum, { layer }) => sum + (kernelOf(layer)?.size ?? 0), 0);
   return {
     weights: ofSet(tensors),
-    signs: ofSet(signs),
+    signs: signed >= FEWEST_SIGNS ? ofSet(signs) : null,
     graph: model.layers.length > 0 ? hashOfLines(graphLines(model), hasher) : null,
-    skeleton: skeleton.length > 0 ? hashOfLines(skeleton, hasher) : null,
+    skeleton: skeleton.length >= FEWEST_KERNELS ? hashOfLines(skeleton, hasher) : null,
     layers,
   };
 }

@@ -10,3 +10,22 @@ export type {
   WeightStatistics,
 } from './analysis.js';
 export { portableHasher, type Hasher, type HasherFactory } from './hasher.js';
+export {
+  modelLineage,
+  relationOf,
+  type Direction,
+  type Lineage,
+  type LineageClass,
+  type LineageModel,
+  type LineageOptions,
+  type Relation,
+  type RelationKind,
+} from './lineage.js';
+export {
+  compareSnapshots,
+  type ChangeCounts,
+  type ModelChange,
+  type ModelStep,
+  type SnapshotComparison,
+  type SubjectGrowth,
+} from './compare-snapshots.js';
