@@ -102,7 +102,7 @@ function describeDesign(
     positions: names,
     ece: predicted.instantiated.map((exit) => adapted.calibration[exit]!.ece.after),
     model: { sha256: modelSha256, candidates: adapted.progressive.info.exits.length },
-    device: adapted.profile.device,
+    device: adapted.machine,
     budget: { constraint, limit: limitMs, asked: budget.asked },
     measured: {
       accuracy: test.accuracy,

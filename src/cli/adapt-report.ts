@@ -44,7 +44,7 @@ export async function writeExampleImage(path: string, dataset: ImageDataset, ind
 
 function reportData(context: ReportContext, adapted: Adapted): AdaptReportData {
   const { data, constraint } = context;
-  const { backbone, designs, fronts, profile, progressive, scores } = adapted;
+  const { backbone, designs, fronts, profile, machine, progressive, scores } = adapted;
   const { total } = costOf(context.backbone);
   const budgetLabel = ({ budget }: { readonly budget: AdaptedDesign['budget'] }): string =>
     budget.asked.replace('%', ' %');
@@ -62,10 +62,10 @@ function reportData(context: ReportContext, adapted: Adapted): AdaptReportData {
       latencyMs: designs[0]?.test.latency?.backbone.typicalMean ?? backbone.latencyMs,
     },
     device: [
-      ['processor', profile.device.cpu],
-      ['threads', String(profile.device.threads)],
-      ['runtime', `${profile.device.runtime}, ${profile.device.executionProvider}`],
-      ['system', `${profile.device.os}, ${profile.device.platform}`],
+      ['processor', machine.cpu],
+      ['threads', String(machine.threads)],
+      ['runtime', `${machine.runtime}, ${machine.executionProvider}`],
+      ['system', `${machine.os}, ${machine.platform}`],
     ],
     dataset: {
       name: context.dataName,
@@ -147,7 +147,7 @@ function reportData(context: ReportContext, adapted: Adapted): AdaptReportData {
         accuracy: design.test.exitAccuracy[i] ?? undefined,
       })),
     })),
-    layers: profile.layers.map(({ name, op, ms, share }) => ({ name, op, ms, share })),
+    layers: (profile?.layers ?? []).map(({ name, op, ms, share }) => ({ name, op, ms, share })),
     examplesByExit: examples(data.test, adapted),
     training: [],
     notes: [

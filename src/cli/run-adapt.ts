@@ -50,7 +50,7 @@ function describe(adapted: Adapted, artefacts: Artefacts, report: string): unkno
   const { backbone, designs, unreachable, progressive } = adapted;
   return {
     backbone,
-    device: adapted.profile.device,
+    device: adapted.machine,
     latencyFrom: adapted.device === 'here' ? 'measured' : 'profile',
     designs: designs.map(({ budget, limitMs, found, test }) => ({
       budget: budget.asked,
@@ -153,7 +153,7 @@ function showAdapting(console: VerbContext<unknown>['console']): (event: AdaptEv
         if (event.done === event.total) memo.end();
         return undefined;
       case 'profiling':
-        return console.log('profiling on this device');
+        return console.log(event.where === 'here' ? 'profiling on this device' : 'measuring on the other device');
       case 'searching':
         return console.log('searching designs');
       case 'measuring':

@@ -39,6 +39,7 @@ export * from './evaluate.js';
 export { DesignEvaluator, type QuickEvaluation } from './evaluate-bits.js';
 // Costs and latency.
 export * from './costs.js';
+export * from './costs-file.js';
 export * from './latency.js';
 export * from './measure-costs.js';
 export { measureDesign, type FormLatency, type MeasuredDesign, type MeasureDesignOptions } from './measure-design.js';

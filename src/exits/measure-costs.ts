@@ -3,23 +3,27 @@ import type { Tensor } from '../ir/index.js';
 import { encodeModel } from '../onnx/index.js';
 import { costOf, inferShapes } from '../passes/index.js';
 import {
+  describeDevice,
   measureInterleaved,
   openSession,
   percentile,
   profileModel,
   segmentTimes,
   syntheticFeeds,
+  type DeviceDescription,
   type Profile,
+  type ProfileOptions,
   type Session,
   type SessionOptions,
 } from '../runtime/index.js';
 import { bakeDesign } from './bake.js';
-import { InvalidCostsError, type ExitCosts, type ExitMemory } from './costs.js';
+import { backboneCost, InvalidCostsError, type ExitCosts, type ExitMemory } from './costs.js';
 import { Dataflow } from './dataflow.js';
 import type { DesignChoice } from './design.js';
 import { crossingBytes, fitExitOverhead } from './exit-overhead.js';
 import { backboneOf, type Progressive } from './progressive.js';
 import { openProgressive } from './session.js';
+import { timeParts, type TimePartsOptions } from './time-parts.js';
 
 /** Node names of each part of a progressive model, N + 1 of both kinds; the last head is empty. */
 export interface ExitParts {
@@ -113,13 +117,20 @@ export interface MeasureCostsOptions extends SessionOptions {
   readonly form?: 'baked' | 'staged';
   /** What to run on; made-up noise where omitted. */
   readonly images?: Tensor;
+  /**
+   * How the parts are told apart: by the runtime's profiler (where omitted; only `native` in Node and `wasm` in browsers have
+   * one), or by running each as a model of its own.
+   */
+  readonly method?: 'profiler' | 'parts';
   readonly signal?: AbortSignal;
 }
 
 export interface MeasuredCosts {
   readonly costs: ExitCosts;
-  /** Of the progressive model with all exits: goes with the costs, and to other devices' searches. */
-  readonly profile: Profile;
+  /** Of the progressive model with all exits: goes with the costs, and to other devices' searches. With the profiler alone. */
+  readonly profile: Profile | undefined;
+  readonly method: 'profiler' | 'parts';
+  readonly device: DeviceDescription;
   /** Of the backbone alone, ms (`typicalMs`). */
   readonly backboneMs: number;
   /** What each early exit adds besides its head where it is executed, ms: its decision and the call or branch. */
@@ -128,30 +139,26 @@ export interface MeasuredCosts {
 
 /**
  * Costs in ms on this device, one sample at a time, on one thread unless told otherwise: the backbone's layers from a
- * profile of the backbone, the heads' from one of the whole network, both scaled to the latency that a caller sees; then
- * a few designs that never leave early are run for real, and what they take beyond these sums is shared among their exits.
+ * profile of the backbone, the heads' from one of the whole network (or both from running the parts one by one, `method`),
+ * scaled to the latency that a caller sees; then a few designs that never leave early are run for real, and what they take beyond these sums is shared among their exits.
  * Throws what the profiler and the runtime throw.
  */
 export async function measureExitCosts(
   progressive: Progressive,
   options: MeasureCostsOptions = {},
 ): Promise<MeasuredCosts> {
-  const { runs = 30, form = 'baked', images, signal, ...given } = options;
+  const { runs = 30, form = 'baked', method = 'profiler', images, signal, ...given } = options;
   const session: SessionOptions = { threads: 1, ...given };
   const { info, model } = progressive;
   const feeds = images ? { [info.input]: images } : syntheticFeeds(model, { [info.batch]: 1 });
-  const measure = { ...session, feeds, runs, ...(signal && { signal }) };
-  const backbone = await profileModel(backboneOf(progressive), measure);
-  const profile = await profileModel(model, measure);
   const parts = exitParts(progressive);
-  const kernels: ExitCosts = {
-    segments: segmentTimes(backbone, parts.segments, { scaled: false }),
-    heads: segmentTimes(profile, parts.heads, { scaled: false }),
-    unit: 'ms',
-  };
+  const { kernels, backboneKernelMs, profile } =
+    method === 'profiler'
+      ? await profileParts(progressive, parts, { ...session, feeds, runs, ...(signal && { signal }) })
+      : await runParts(progressive, { session, feeds, runs, signal });
   const { backboneMs, scale, exitMs } = await measureWholes(progressive, kernels, {
     ...{ session, feeds, runs, form, signal },
-    backboneKernelMs: backbone.kernelMs,
+    backboneKernelMs,
   });
   const costs: ExitCosts = {
     segments: kernels.segments.map((ms) => ms * scale),
@@ -162,7 +169,37 @@ export async function measureExitCosts(
     unit: 'ms',
     memory: exitMemory(progressive, parts),
   };
-  return { costs, profile, backboneMs, exitMs };
+  const device = profile?.device ?? (await describeDevice(session));
+  return { costs, profile, method, device, backboneMs, exitMs };
+}
+
+/** What the parts take beside each other: only their ratios count. */
+interface PartTimes {
+  readonly kernels: ExitCosts;
+  readonly backboneKernelMs: number;
+  readonly profile: Profile | undefined;
+}
+
+async function profileParts(progressive: Progressive, parts: ExitParts, measure: ProfileOptions): Promise<PartTimes> {
+  const backbone = await profileModel(backboneOf(progressive), measure);
+  const profile = await profileModel(progressive.model, measure);
+  const kernels: ExitCosts = {
+    segments: segmentTimes(backbone, parts.segments, { scaled: false }),
+    heads: segmentTimes(profile, parts.heads, { scaled: false }),
+    unit: 'ms',
+  };
+  return { kernels, backboneKernelMs: backbone.kernelMs, profile };
+}
+
+async function runParts(progressive: Progressive, options: TimePartsOptions): Promise<PartTimes> {
+  const kernels = await timeParts(progressive, options);
+  const backboneKernelMs = backboneCost(kernels);
+  if (backboneKernelMs === 0)
+    throw new InvalidCostsError(
+      'no part of the network takes longer than a call without work',
+      'The clock of this host is too coarse for so small a network: measure on another back end.',
+    );
+  return { kernels, backboneKernelMs, profile: undefined };
 }
 
 function withExitCost(heads: Float64Array, exitMs?: Float64Array): Float64Array {

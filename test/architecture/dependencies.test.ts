@@ -20,6 +20,7 @@ const floors: Readonly<Record<string, number>> = {
   split: 5,
   measure: 5,
   report: 6,
+  studio: 7,
   cli: 7,
 };
 
@@ -27,6 +28,8 @@ const floors: Readonly<Record<string, number>> = {
 const sideways: Readonly<Record<string, string>> = {
   'train → data': 'the training loop reads batches',
   'split → exits': 'split inference with exits (SPINN) needs their policies and score tables',
+  'measure → exits': 'agents of the lab measure what early exits cost',
+  'cli → studio': 'a verb opens it',
   'platform → ir': 'file errors are branded Cuttle errors',
 };
 

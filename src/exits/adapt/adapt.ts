@@ -3,13 +3,14 @@ import { batches, type DataSplits, type Preprocessing } from '../../data/index.j
 import { writeClasses, writePreprocessing } from '../../data/index.js';
 import { CuttleError, type Model } from '../../ir/index.js';
 import { decodeModel, encodeModel } from '../../onnx/index.js';
-import type { Profile, SessionOptions } from '../../runtime/index.js';
+import type { DeviceDescription, Profile, SessionOptions } from '../../runtime/index.js';
 import { bakeDesign } from '../bake.js';
 import { calibrateExits, type ExitCalibration } from '../calibrate.js';
 import { filterCandidates, type CandidateFilter } from '../candidates-filter.js';
 import { findCandidates } from '../candidates.js';
 import { attachFittingExits } from '../fit-heads.js';
 import { collectMemo } from '../collect.js';
+import { costsFromFile, type ExitCostsFile } from '../costs-file.js';
 import type { ExitCosts } from '../costs.js';
 import type { HeadConfig } from '../heads/index.js';
 import { costsFromProfile, macsCosts, measureExitCosts } from '../measure-costs.js';
@@ -43,7 +44,9 @@ export interface AdaptOptions extends Pick<
   readonly preprocessing: Preprocessing;
   readonly recipe: ExitRecipe;
   /** Of the progressive model on another device: search for that one; nothing is measured here then. */
-  readonly profile?: Profile;
+  readonly profile?: Profile | ExitCostsFile;
+  /** Measures the progressive model on another device, instead of `profile`. */
+  readonly measureElsewhere?: (progressive: Progressive) => Promise<ExitCostsFile>;
   readonly session?: SessionOptions;
   readonly seed: number;
   readonly workspace: Workspace;
@@ -64,7 +67,7 @@ export type AdaptEvent =
   | { readonly kind: 'training'; readonly event: ExitTrainEvent }
   | { readonly kind: 'reused'; readonly what: 'exits' | 'memo' }
   | { readonly kind: 'memo'; readonly done: number; readonly total: number }
-  | { readonly kind: 'profiling' }
+  | { readonly kind: 'profiling'; readonly where: 'here' | 'elsewhere' }
   | { readonly kind: 'searching' }
   | { readonly kind: 'measuring'; readonly done: number; readonly total: number };
 
@@ -81,7 +84,10 @@ export interface Adapted {
   readonly memo: Memo;
   readonly scores: ScoreTables;
   readonly costs: ExitCosts;
-  readonly profile: Profile;
+  /** Per layer; absent where another device has no profiler. */
+  readonly profile: Profile | undefined;
+  /** What the latencies are of. */
+  readonly machine: DeviceDescription;
   /** On the test images. `latencyMs`: median on this device, or what the other device's profile says. */
   readonly backbone: { readonly accuracy: number; readonly latencyMs: number };
   readonly designs: readonly AdaptedDesign[];
@@ -121,10 +127,7 @@ export async function adapt(options: AdaptOptions): Promise<Adapted> {
   const plain = scoreTables(memo, temperatures);
   const scores = options.policies.includes('learned') ? withGates(plain, fitGates(plain)) : plain;
 
-  if (options.profile === undefined) onEvent?.({ kind: 'profiling' });
-  const measured =
-    options.profile === undefined ? await measureExitCosts(progressive, { ...session, signal }) : undefined;
-  const costs = measured?.costs ?? costsFromProfile(progressive, options.profile!);
+  const { costs, profile, machine, here } = await costsOf(progressive, options);
 
   onEvent?.({ kind: 'searching' });
   const fronts = searchDesigns({ ...options, scores, costs, macs: macsCosts(progressive).segments });
@@ -139,7 +142,7 @@ export async function adapt(options: AdaptOptions): Promise<Adapted> {
       test: data.test,
       preprocessing,
       session,
-      latencySamples: measured === undefined ? 0 : (options.latencySamples ?? 100),
+      latencySamples: !here ? 0 : (options.latencySamples ?? 100),
       signal,
     });
     designs.push({ ...outcome, baked: bakeDesign(progressive, outcome.found.choice), test });
@@ -150,13 +153,31 @@ export async function adapt(options: AdaptOptions): Promise<Adapted> {
     memo,
     scores,
     costs,
-    profile: measured?.profile ?? options.profile!,
+    profile,
+    machine,
     backbone: { accuracy: designs[0]!.test.backboneAccuracy, latencyMs: fronts.backbone.latency },
     designs,
     unreachable,
     fronts,
-    device: measured === undefined ? 'profile' : 'here',
+    device: here ? 'here' : 'profile',
   };
+}
+
+/** What the parts cost: as a profile says, as another device measures, or as this one does. */
+async function costsOf(
+  progressive: Progressive,
+  { profile, measureElsewhere, session = {}, onEvent, signal }: AdaptOptions,
+): Promise<Pick<Adapted, 'costs' | 'profile' | 'machine'> & { readonly here: boolean }> {
+  if (profile !== undefined && profile.kind === 'cuttle.profile')
+    return { costs: costsFromProfile(progressive, profile), profile, machine: profile.device, here: false };
+  if (profile !== undefined || measureElsewhere !== undefined) {
+    if (profile === undefined) onEvent?.({ kind: 'profiling', where: 'elsewhere' });
+    const file = profile ?? (await measureElsewhere!(progressive));
+    return { costs: costsFromFile(progressive, file), profile: file.profile, machine: file.device, here: false };
+  }
+  onEvent?.({ kind: 'profiling', where: 'here' });
+  const measured = await measureExitCosts(progressive, { ...session, signal });
+  return { costs: measured.costs, profile: measured.profile, machine: measured.device, here: true };
 }
 
 /** The over-provisioned network with trained exits, temperatures 1. */

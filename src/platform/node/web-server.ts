@@ -288,6 +288,8 @@ function toWebRequest(
     for (const [name, value] of Object.entries(raw))
       if (!name.startsWith(':') && value !== undefined)
         for (const item of Array.isArray(value) ? value : [value]) headers.append(name, item);
+    // HTTP/2 names the host in a field of its own.
+    if ('authority' in request && !headers.has('host') && request.authority) headers.set('host', request.authority);
     // The host is nobody's business here; only path and query are looked at.
     const url = new URL(`${secure ? 'https' : 'http'}://server${request.url?.startsWith('/') ? request.url : '/'}`);
     const address = request.socket.remoteAddress ?? 'unknown';

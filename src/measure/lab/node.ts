@@ -1,0 +1,5 @@
+/** @file Everything of `cuttle/lab`, the server, and the Node agent. Node only. */
+export * from './index.js';
+export { startLab, type Lab, type LabOptions } from './server.js';
+export { openLabClient, readLab } from './lab-folder.js';
+export { fileIdentity, runNodeAgent, type NodeAgentOptions } from './node-agent.js';

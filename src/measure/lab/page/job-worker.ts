@@ -1,0 +1,10 @@
+/** @file The script of the page's worker: one job, one answer. */
+import { configureOrt } from '../../../runtime/index.js';
+import { answerJob } from '../answer-job.js';
+import type { JobRequest } from './job-messages.js';
+
+// Packages lie beside this one: …/cuttle/measure/lab/page/job-worker.js, …/onnxruntime-web/.
+configureOrt({ wasmPaths: new URL('../../../../onnxruntime-web/', self.location.href).href });
+self.onmessage = ({ data }: MessageEvent<JobRequest>) => {
+  void answerJob(data).then((reply) => self.postMessage(reply));
+};

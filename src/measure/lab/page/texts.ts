@@ -1,0 +1,11 @@
+/** @file What a job gave, in a few words for the agent's page. */
+
+/** The typical time in a job's value, whatever its kind. */
+export function milliseconds(value: unknown): string {
+  const { latencyMs, backboneMs } = value as {
+    readonly latencyMs?: { readonly p50: number };
+    readonly backboneMs?: number;
+  };
+  const ms = latencyMs?.p50 ?? backboneMs;
+  return ms === undefined ? 'done' : `${ms.toPrecision(3)} ms`;
+}
