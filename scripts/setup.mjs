@@ -49,9 +49,14 @@ if (modified(installed) < modified(at('package-lock.json')))
   ]);
 
 const stamp = at('dist', '.built');
-if (modified(stamp) < Math.max(newest(at('src')), modified(at('tsconfig.json')), modified(installed))) {
+const sources = Math.max(newest(at('src')), newest(at('studio')), modified(at('tsconfig.json')), modified(installed));
+if (modified(stamp) < sources) {
   rmSync(at('dist'), { recursive: true, force: true });
   run('compiling', process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', root]);
+  run('building the studio', process.execPath, [
+    at('node_modules', 'vite', 'bin', 'vite.js'),
+    ...['build', at('studio'), '--logLevel', 'warn'],
+  ]);
   chmodSync(at('dist', 'cli', 'main.js'), 0o755);
   writeFileSync(stamp, '');
 }

@@ -73,3 +73,11 @@ export function pageStyle(): string {
 export function plotStyle(): string {
   return `svg.plot{${light}font-family:system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif;background:var(--card)}@media(prefers-color-scheme:dark){svg.plot{${dark}}}\n${plots}`;
 }
+
+/**
+ * Palette and plots for a page that has rules of its own and lets its reader choose: `data-theme` on the root element is
+ * `light` or `dark`, or absent for what the system says.
+ */
+export function themeStyle(): string {
+  return `:root{color-scheme:light dark;${light}}@media(prefers-color-scheme:dark){:root{${dark}}}:root[data-theme=light]{color-scheme:light;${light}}:root[data-theme=dark]{color-scheme:dark;${dark}}\n${plots}`;
+}

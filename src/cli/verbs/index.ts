@@ -12,6 +12,7 @@ import { profile } from './profile.js';
 import { run } from './run.js';
 import { serve } from './serve.js';
 import { split } from './split.js';
+import { studio } from './studio.js';
 import { train } from './train.js';
 
 export const verbs: readonly Verb[] = [
@@ -27,5 +28,6 @@ export const verbs: readonly Verb[] = [
   split,
   offload,
   audit,
+  studio,
   demo,
 ];
