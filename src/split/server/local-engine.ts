@@ -12,6 +12,7 @@ import { EXIT_OUTPUT, LABEL_OUTPUT } from '../oip/split-request.js';
 import { openCodecs, unpackTensors, type Codecs } from '../packing/index.js';
 import { SegmentWalk, type WalkAnswer } from '../segment-walk.js';
 import { batchAxesOf, type BatchAxes } from './batch-axes.js';
+import { bfloatBorders, narrowed, widened } from './bfloat-borders.js';
 import { evenStops, openChain, type Runner } from './chain.js';
 import {
   toPlain,
@@ -35,6 +36,8 @@ interface Loaded {
   readonly whole: Runner;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  /** Outputs that requests expect as bfloat16. */
+  readonly bfloats: ReadonlySet<string>;
   readonly axes: BatchAxes | undefined;
   readonly network: SplitNetwork | undefined;
   readonly walk: SegmentWalk | undefined;
@@ -83,11 +86,13 @@ async function open(model: Model, options: SessionOptions, longestPartMs: number
   if (digest === undefined) throw new OipError('internal', 'this host has no SHA-256');
   const { types } = inferShapes(model, { unknownOps: 'skip' });
   const axes = batchAxesOf(model, types);
-  const session = await openSession(encodeModel(model), options);
+  const borders = bfloatBorders(model);
+  const run = borders?.model ?? model;
+  const session = await openSession(encodeModel(run), options);
   try {
-    const network = splitNetworkOf(model);
+    const network = borders === undefined ? splitNetworkOf(model) : NO_BFLOAT;
     const walk = network instanceof CuttleError ? undefined : new SegmentWalk(network, options);
-    const idleMs = await idleTime(session, model);
+    const idleMs = await idleTime(session, run);
     const card: ModelCard = {
       digest,
       inputs: session.inputNames.map((name) =>
@@ -105,7 +110,8 @@ async function open(model: Model, options: SessionOptions, longestPartMs: number
     const parts = Math.ceil((idleMs ?? 0) / longestPartMs);
     return {
       ...{ card, walk, inputs: session.inputNames, outputs: session.outputNames },
-      whole: await wholeRunner(model, session, parts, options),
+      whole: await wholeRunner(run, session, parts, options),
+      bfloats: borders?.outputs ?? new Set(),
       axes: typeof axes === 'string' ? undefined : axes,
       network: network instanceof CuttleError ? undefined : network,
       stops: network instanceof CuttleError ? [] : evenStops(network.cuts, parts),
@@ -115,6 +121,10 @@ async function open(model: Model, options: SessionOptions, longestPartMs: number
     throw error;
   }
 }
+
+const NO_BFLOAT = new OipError('unsupported', 'its inputs or outputs are bfloat16, which no device can feed', {
+  hint: 'Cast them inside the model.',
+});
 
 /** The session itself, or in its place a chain of parts, none of which takes long. */
 async function wholeRunner(model: Model, session: Session, parts: number, options: SessionOptions): Promise<Runner> {
@@ -186,18 +196,20 @@ async function idleTime(session: Session, model: Model): Promise<number | undefi
 }
 
 async function runWhole(
-  { whole, inputs, outputs: all, axes }: Loaded,
+  { whole, inputs, outputs: all, bfloats, axes }: Loaded,
   batch: readonly WholeWork[],
   signal: AbortSignal,
 ): Promise<BatchResult> {
   signal.throwIfAborted();
   const start = now();
-  const feeds = batch.map(({ inputs }) => tensorsOf(inputs));
+  const feeds = batch.map((work) => mapped(tensorsOf(work.inputs), widened));
+  const stated = (made: Record<string, Tensor>) =>
+    mapped(made, (tensor, name) => (bfloats.has(name) ? narrowed(tensor) : tensor));
   const outputs = batch[0]!.outputs.length === 0 ? all : batch[0]!.outputs;
   const alone = async (index: number): Promise<WorkResult> =>
     attempt(async () => ({
       ok: true,
-      outputs: plainOf(await whole.run(feeds[index]!, { outputs, signal })),
+      outputs: plainOf(stated(await whole.run(feeds[index]!, { outputs, signal }))),
       reached: 0,
     }));
   const results =
@@ -215,7 +227,7 @@ async function runWhole(
               ),
             ]),
           );
-          const made = await whole.run(joined, { outputs, signal });
+          const made = stated(await whole.run(joined, { outputs, signal }));
           let from = 0;
           return counts.map((count): WorkResult => {
             const own = Object.entries(made).map(
@@ -338,6 +350,13 @@ async function attempt(work: () => Promise<WorkResult>): Promise<WorkResult> {
 
 function tensorsOf(plain: WholeWork['inputs']): Record<string, Tensor> {
   return Object.fromEntries(Object.entries(plain).map(([name, tensor]) => [name, toTensor(tensor)]));
+}
+
+function mapped(
+  tensors: Readonly<Record<string, Tensor>>,
+  change: (tensor: Tensor, name: string) => Tensor,
+): Record<string, Tensor> {
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(tensor, name)]));
 }
 
 function plainOf(tensors: Readonly<Record<string, Tensor>>): WholeWork['inputs'] {
