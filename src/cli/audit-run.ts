@@ -57,11 +57,10 @@ function textOf(out: string, summary: RunSummary): string {
     `${apps} apps and models, ${appsWithModels} with ${models} models`,
     ...Object.entries(formats).map(([format, count]) => `  ${modelFormats[format as ModelFormat].title}: ${count}`),
   ];
-  if (duplicates > 0) lines.push(`${duplicates} files are copies of others`);
-  if (nothing > 0) lines.push(`${nothing} files are neither apps nor models`);
+  if (duplicates > 0) lines.push(`copies of other files: ${duplicates}`);
+  if (nothing > 0) lines.push(`neither apps nor models: ${nothing}`);
   for (const { locator, reason } of failed) lines.push(`failed: ${locator}: ${reason}`);
-  if (unavailable.length > 0)
-    lines.push(`${unavailable.length} were not there: run the same command again to try them again`);
+  if (unavailable.length > 0) lines.push(`not there: ${unavailable.length}; the same command tries them again`);
   lines.push(`${doneNow} files in ${formatDuration(seconds * 1000)}; records in ${out}/records`);
   return lines.join('\n');
 }

@@ -41,18 +41,22 @@ export function put(folder: string, name: string, data: Uint8Array | string): st
   return path;
 }
 
-/** `count` apps, every third with a model, every tenth a copy of its neighbour, beside files that are no apps. Returns how many differ. */
-export function writeCorpus(folder: string, count: number): number {
-  let different = 0;
+/** `count` apps, every third with a model, every tenth a copy of the one before, beside two files that are no apps. */
+export function writeCorpus(folder: string, count: number): { readonly different: number; readonly models: number } {
+  let [different, models] = [0, 0];
+  let bytes = apk(0);
   for (let i = 0; i < count; i++) {
-    const copied = i % 10 === 9;
-    const bytes = copied ? apk(i - 1) : apk(i, i % 3 === 0 ? { 'net.dat': onnxModel(i) } : {});
-    if (!copied || (i - 1) % 3 === 0) different++;
+    if (i % 10 !== 9) {
+      const has = i % 3 === 0;
+      bytes = apk(i, has ? { 'net.dat': onnxModel(i) } : {});
+      different++;
+      if (has) models++;
+    }
     put(folder, `${String(i % 7)}/app-${String(i).padStart(3, '0')}.apk`, bytes);
   }
   put(folder, 'notes.txt', 'nothing of interest');
   put(folder, 'list.csv', 'a,b\n1,2\n');
-  return different;
+  return { different, models };
 }
 
 /** Records of a run by file name, as text. */
@@ -66,7 +70,9 @@ export function recordsOf(out: string): Readonly<Record<string, string>> {
 }
 
 /** Whole lines of a run's journal. */
-export function journalOf(out: string): readonly { readonly item: number; readonly outcome: { readonly status: string } }[] {
+export function journalOf(
+  out: string,
+): readonly { readonly item: number; readonly outcome: { readonly status: string } }[] {
   const path = join(out, 'journal.jsonl');
   if (!existsSync(path)) return [];
   const text = readFileSync(path, 'utf8');

@@ -133,7 +133,13 @@ class RecordMaker {
         analysis: this.#analyse(model, { path, hasher: this.#hasher }),
       };
     } catch (cause) {
-      if (!(cause instanceof CuttleError) || cause.kind === 'failed' || cause.kind === 'usage') throw cause;
+      // A defect met on one model shall not cost the record of its app; it stands there as such.
+      if (!(cause instanceof CuttleError))
+        return {
+          status: 'unread',
+          reason: `internal error: ${shown(cause instanceof Error ? cause.message : String(cause))}`,
+        };
+      if (cause.kind === 'failed' || cause.kind === 'usage') throw cause;
       return { status: 'unread', reason: cause.message };
     }
   }

@@ -45,6 +45,7 @@ export interface ChildStart {
 }
 
 type Reply =
+  | { readonly ok: 'ready' }
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly error: { kind: ErrorKind; code: string; message: string; hint?: string } };
 
@@ -63,6 +64,8 @@ class ChildJobError extends CuttleError {
 }
 
 const MiB = 2 ** 20;
+/** Most that starting a process may take; the time of a job begins after it. */
+const START_MS = 120_000;
 
 /** Opens a pool. Nothing starts before the first job. */
 export function createChildPool<Request, Response>(options: ChildPoolOptions): ChildPool<Request, Response> {
@@ -149,6 +152,7 @@ class Child {
   readonly #reasonFile: string;
   readonly #told: { readonly free: () => void; readonly gone: () => void };
   #timer: NodeJS.Timeout | undefined;
+  #ready = false;
   #why: string | undefined;
   #complaint = '';
 
@@ -196,14 +200,19 @@ class Child {
     this.task = task;
     this.jobs++;
     this.#hold(true);
-    this.#timer = setTimeout(() => {
-      this.#why = `it took longer than ${Math.round(task.timeMs / 1000)} s`;
-      this.end();
-    }, task.timeMs);
+    this.#watch(this.#ready ? task.timeMs : START_MS);
     this.#process.send(task.request as object, (error) => {
       // A child that died just now: its end is told by itself.
       if (error !== null) this.end();
     });
+  }
+
+  #watch(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#why = `it took longer than ${Math.round(ms / 1000)} s`;
+      this.end();
+    }, ms);
   }
 
   /** Ends the process at once. */
@@ -213,6 +222,11 @@ class Child {
 
   #answered(reply: Reply): void {
     const { task } = this;
+    if (reply.ok === 'ready') {
+      this.#ready = true;
+      if (task !== undefined) this.#watch(task.timeMs);
+      return;
+    }
     this.#rest();
     if (reply.ok) task?.resolve(reply.value);
     else task?.reject(new ChildJobError(reply.error));

@@ -32,4 +32,5 @@ export function serveParent<Request, Response>(handle: (request: Request) => Pro
       }
     })();
   });
+  process.send!({ ok: 'ready' });
 }

@@ -6,8 +6,11 @@ import { joinPath, makeTemporaryFolder, openFile, removeFolder, writeFileAtomic 
 /** Unpacks raw deflate data. Throws where it is broken, ends early or gives more than `maxBytes`. */
 export function inflateRaw(bytes: Uint8Array, maxBytes: number): Uint8Array {
   // zlib refuses a limit of nothing.
-  return inflateRawSync(bytes, { maxOutputLength: Math.max(1, maxBytes) });
+  return plain(inflateRawSync(bytes, { maxOutputLength: Math.max(1, maxBytes) }));
 }
+
+/** The same bytes as an ordinary array: a Buffer's `slice` would be a view rather than a copy. */
+const plain = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** Unpacks raw deflate data as it comes; bytes after its end are ignored. */
 export function inflateRawStream(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
@@ -39,7 +42,7 @@ async function* through(chunks: AsyncIterable<Uint8Array>, transform: Transform)
   };
   const fed = feed();
   try {
-    yield* transform as AsyncIterable<Uint8Array>;
+    for await (const chunk of transform as AsyncIterable<Uint8Array>) yield plain(chunk);
   } finally {
     transform.destroy();
     await fed;
