@@ -6,7 +6,7 @@ import { openDatabase } from '../../src/audit/store/database.js';
 import { STORE_FILE, updateStore } from '../../src/audit/store/open-store.js';
 import { queryStore } from '../../src/audit/store/query.js';
 import { storeTables } from '../../src/audit/store/schema.js';
-import { appRecord, digest, scratch, writeRun } from './corpus.js';
+import { appRecord, digest, scratch, writeRun } from './store-records.js';
 
 const records = [
   appRecord('org.one', {

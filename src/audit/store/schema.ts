@@ -211,14 +211,17 @@ export const modelTables = {
 /** What is derived from several records, or comes from benchmarks. */
 export const otherTables = {
   lineage: {
-    what: 'pairs of models that share layers',
+    what: 'pairs of models that share layers without being the same',
     columns: [
       text('a', '`models.id`'),
       text('b', '`models.id`'),
-      text('kind', 'how they are related'),
-      number('share', 'bytes in common by bytes of the one with fewer, 0 to 1'),
+      text('kind', '`fine-tuned` (at most three layers differ) or `shares-layers`'),
+      number('share_of_a', 'bytes in common by bytes of a, 0 to 1'),
+      number('share_of_b', 'bytes in common by bytes of b, 0 to 1'),
       count('common_layers', 'layers in both'),
       count('differing_layers', 'layers of the one with more that the other lacks'),
+      text('direction', '`from-a`: b was made from a; `from-b`; `undirected`'),
+      text('because', 'what speaks for the direction: `known`, `more apps`, `earlier`'),
     ],
   },
   measurements: {

@@ -263,6 +263,15 @@ export async function withTemporaryFolder<T>(body: (folder: string) => Promise<T
   }
 }
 
+/** Gives a file another name, over a file that has it. Throws FileError. */
+export async function renameFile(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (cause) {
+    throw new FileError('failed', 'platform/write', to, `'${to}' cannot be written: ${messageOf(cause)}`, { cause });
+  }
+}
+
 /** Removes a file; nothing there is fine. */
 export async function removeFile(path: string): Promise<void> {
   await rm(path, { force: true });
