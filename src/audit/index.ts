@@ -11,3 +11,4 @@ export { modelFormats, type ModelFormat } from './formats.js';
 export * from './find/index.js';
 export * from './convert/index.js';
 export * from './read/index.js';
+export type { AppOrigin, AppRecord, ModelRecord } from './record.js';

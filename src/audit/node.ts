@@ -1,6 +1,7 @@
 /** @file Everything of `cuttle/audit`, with native zlib and temporary files. Node only. */
 export * from './index.js';
 export { nodeHost } from './node-host.js';
+export { openSha256 as nativeHasher } from '../platform/node/hash.js';
 export { auditToRecord, type Analyser, type ToRecordOptions } from './run/to-record.js';
 export {
   DEFAULT_WORKER_BYTES,
@@ -10,6 +11,7 @@ export {
   type WorkerOptions,
 } from './run/executor.js';
 export { readRecords, RunFolder, type JournalEntry, type Plan, type RunFile } from './run/folder.js';
+export type { AppOrigin, AppRecord, ModelRecord } from './record.js';
 export type { AuditJob, JobOutcome } from './run/outcome.js';
 export {
   runAudit,
@@ -20,5 +22,10 @@ export {
   type RunSummary,
   type Unaudited,
 } from './run/run.js';
+export { fdroidItems, type FdroidOptions } from './sources/fdroid.js';
+export { FetchError, Fetcher, type FetcherOptions, type FileWanted } from './sources/fetcher.js';
 export { findFiles, type FilesFound } from './sources/files.js';
+export { ANDROZOO_URL, androzooItems, urlItems } from './sources/lists.js';
+export { remoteFetch, type RemoteOptions } from './sources/remote.js';
+export type { Manners } from './sources/hosts.js';
 export type { PlanItem } from './sources/item.js';

@@ -62,7 +62,7 @@ export interface LineageOptions {
   readonly mostDiffering?: number;
   /**
    * Of models that hold one layer, how many are compared with the next: the likeliest origins. A layer in ten thousand models
-   * links each of them to these, not to all others. 64 where omitted; at most four times as many relatives are kept of one model.
+   * links each of them to these, not to all others, and as many relatives are kept of one model. 64 where omitted.
    */
   readonly mostHolders?: number;
 }
@@ -89,7 +89,7 @@ interface Prepared {
  * an index over layers' hashes finds who shares any. Same input in any order gives the same result.
  */
 export function modelLineage(models: readonly LineageModel[], options: LineageOptions = {}): Lineage {
-  const { mostHolders = 64 } = options;
+  const { mostHolders = 64, minShare = 0.2 } = options;
   const sorted = [...models].sort(byOrigin);
   const classes = [
     ...classesBy(sorted, 'same-file', ({ id }) => id),
@@ -107,6 +107,7 @@ export function modelLineage(models: readonly LineageModel[], options: LineageOp
     seenWeights.add(same);
     const prepared = prepare(model, order);
     const candidates = new Map<Prepared, number>();
+    let unsure = 0;
     for (const [hash, { bytes, count }] of prepared.layers) {
       const list = holders.get(hash);
       for (const other of list ?? []) {
@@ -115,10 +116,16 @@ export function modelLineage(models: readonly LineageModel[], options: LineageOp
       }
       if (list === undefined) holders.set(hash, [prepared]);
       else if (list.length < mostHolders) list.push(prepared);
-      else capped.add(hash);
+      else {
+        capped.add(hash);
+        unsure += bytes * count;
+      }
     }
-    // What an index that keeps some holders says is a lower bound: those that share most are compared whole.
-    const likely = [...candidates].sort(([p, x], [q, y]) => y - x || p.order - q.order).slice(0, 4 * mostHolders);
+    // The index keeps some holders of a layer only: what is found is a lower bound, by at most what those layers weigh.
+    const likely = [...candidates]
+      .filter(([other, common]) => common + unsure >= minShare * Math.min(prepared.bytes, other.bytes))
+      .sort(([p, x], [q, y]) => y - x || p.order - q.order)
+      .slice(0, mostHolders);
     for (const [other] of likely) {
       const relation = related(other, prepared, options);
       if (relation.kind === 'fine-tuned' || relation.kind === 'shares-layers') relations.push(relation);
