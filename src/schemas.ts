@@ -2,6 +2,7 @@
 import * as z from 'zod/mini';
 import { preprocessingSchema } from './data/index.js';
 import { bakedInfoSchema, designSchema, exitsInfoSchema } from './exits/index.js';
+import { benchSchema, predictorSchema } from './measure/index.js';
 import { profileSchema } from './runtime/index.js';
 import { splitProfileSchema } from './split/index.js';
 import { adaptersSchema } from './train/index.js';
@@ -13,6 +14,14 @@ const artefacts = {
     schema: designSchema,
   },
   profile: { title: 'A profile: times per layer of a model on a device (JSON file)', schema: profileSchema },
+  bench: {
+    title: 'A benchmark: times, memory and noise of models in several configurations (JSON file)',
+    schema: benchSchema,
+  },
+  predictor: {
+    title: 'A latency predictor: what was learned of the layers of profiled networks (JSON file)',
+    schema: predictorSchema,
+  },
   'split-profile': {
     title: 'A split profile: what device and cloud choose cut, threshold and bit-width by (JSON file)',
     schema: splitProfileSchema,

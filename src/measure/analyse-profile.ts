@@ -1,19 +1,11 @@
 /** @file A profile seen against the device's roofline: what each layer and each kind of operator achieved. */
 import type { Model } from '../ir/index.js';
-import type { Profile } from '../runtime/index.js';
+import type { Profile, ProfileLayer } from '../runtime/index.js';
 import { layerWork, type LayerWork } from './layer-work.js';
 import { achieved, ridgeOf, type Achieved, type Bound, type Roofline } from './roofline.js';
 
 /** One layer of a profile, with its work and what it achieved. */
-export interface AnalysedLayer extends LayerWork, Achieved {
-  readonly name: string;
-  readonly op: string;
-  /** Kernel time, ms. */
-  readonly ms: number;
-  /** Part of all kernel time, 0 to 1. */
-  readonly share: number;
-  readonly members?: readonly string[];
-}
+export type AnalysedLayer = ProfileLayer & LayerWork & Achieved;
 
 /** All layers of one operator. */
 export interface AnalysedOperator {
@@ -27,12 +19,26 @@ export interface AnalysedOperator {
   readonly gbPerSecond: number;
 }
 
+/** The parts of a run's latency, each measured by itself. */
+export interface Accounted {
+  /** All kernels. */
+  readonly kernelMs: number;
+  /** Starting them: as many times an operator without work as there are kernels. */
+  readonly dispatchMs: number;
+  /** Handing over inputs and outputs. */
+  readonly callMs: number;
+  /** The three together, as a share of the median latency: 1 where everything is explained. */
+  readonly ofLatency: number;
+}
+
 export interface AnalysedProfile {
   readonly roofline: Roofline & { readonly ridge: number };
   /** In the profile's order. */
   readonly layers: readonly AnalysedLayer[];
   /** Dearest first. */
   readonly operators: readonly AnalysedOperator[];
+  /** What the latency is made of. */
+  readonly accounted: Accounted;
   /** Share of the kernel time spent in layers that are bound by each. */
   readonly bounds: Readonly<Record<Bound, number>>;
 }
@@ -41,12 +47,20 @@ export interface AnalysedProfile {
 export function analyseProfile(model: Model, profile: Profile, roofline: Roofline): AnalysedProfile {
   const work = layerWork(model, profile);
   const layers = profile.layers.map((layer, i): AnalysedLayer => {
-    const { name, op, ms, share, members } = layer;
-    return { name, op, ms, share, ...(members && { members }), ...work[i]!, ...achieved(roofline, work[i]!, ms) };
+    return { ...layer, ...work[i]!, ...achieved(roofline, work[i]!, layer.ms) };
   });
   const bounds: Record<Bound, number> = { compute: 0, memory: 0, overhead: 0 };
   for (const { bound, share } of layers) bounds[bound] += share;
-  return { roofline: { ...roofline, ridge: ridgeOf(roofline) }, layers, operators: byOperator(layers), bounds };
+  return {
+    roofline: { ...roofline, ridge: ridgeOf(roofline) },
+    ...{ layers, operators: byOperator(layers), bounds },
+    accounted: account(profile, roofline),
+  };
+}
+
+function account({ kernelMs, kernels, layers, callMs = 0, latencyMs }: Profile, roofline: Roofline): Accounted {
+  const dispatchMs = (kernels ?? layers.length) * roofline.dispatchMs;
+  return { kernelMs, dispatchMs, callMs, ofLatency: (kernelMs + dispatchMs + callMs) / latencyMs.p50 };
 }
 
 function byOperator(layers: readonly AnalysedLayer[]): readonly AnalysedOperator[] {

@@ -1,7 +1,6 @@
 /** @file What each layer of a profile has to do: arithmetic, and the bytes that it must read and write at least once. */
 import { byteLength, readsOf, sizeOf, staticShape, type Model, type ValueType } from '../ir/index.js';
 import { bindDims, costOf, inferShapes } from '../passes/index.js';
-import type { Profile, ProfileLayer } from '../runtime/index.js';
 import type { Work } from './roofline.js';
 
 /** The work of one layer, its fused members included. */
@@ -12,6 +11,14 @@ export interface LayerWork extends Work {
   readonly activationBytes: number;
 }
 
+/** Nodes that one kernel computes; `name` is the node that the kernel is about. */
+export interface LayerGroup {
+  readonly name: string;
+  readonly op: string;
+  /** `name` included; that node alone where omitted. */
+  readonly members?: readonly string[] | undefined;
+}
+
 /** Multiply and add. */
 const FLOPS_PER_MAC = 2;
 
@@ -20,7 +27,13 @@ const FLOPS_PER_MAC = 2;
  * a weight counts where it is read. Layers of operators without cost rule, and values of unknown size, count as 0.
  * `dims`: the sizes that the inputs had, as the profile states them. Throws what shape inference throws.
  */
-export function layerWork(model: Model, { layers, inputs }: Pick<Profile, 'layers' | 'inputs'>): readonly LayerWork[] {
+export function layerWork(
+  model: Model,
+  {
+    layers,
+    inputs,
+  }: { readonly layers: readonly LayerGroup[]; readonly inputs: Readonly<Record<string, readonly number[]>> },
+): readonly LayerWork[] {
   const { model: bound } = bindDims(model, symbolsFrom(model, inputs));
   const { graph } = bound;
   const { types } = inferShapes(bound, { unknownOps: 'skip' });
@@ -66,7 +79,7 @@ export function layerWork(model: Model, { layers, inputs }: Pick<Profile, 'layer
   });
 }
 
-function membersOf({ name, members }: ProfileLayer): readonly string[] {
+function membersOf({ name, members }: LayerGroup): readonly string[] {
   return members ?? [name];
 }
 
@@ -76,7 +89,10 @@ function typeBytes(type: ValueType | undefined): number {
 }
 
 /** Sizes of symbolic dims, read off the sizes that the inputs had. */
-function symbolsFrom({ graph }: Model, inputs: Profile['inputs']): Record<string, number> {
+export function symbolsFrom(
+  { graph }: Model,
+  inputs: Readonly<Record<string, readonly number[]>>,
+): Record<string, number> {
   const symbols: Record<string, number> = {};
   for (const { name, type } of graph.inputs) {
     const dims = inputs[name];

@@ -1,6 +1,7 @@
 /** @file `cuttle/report`: tables for the terminal, SVG plots, and one-file HTML reports. Pure. */
 export * from './adapt-report.js';
 export * from './bar-plot.js';
+export { benchReport } from './bench-report.js';
 export * from './format.js';
 export * from './html.js';
 export * from './png.js';

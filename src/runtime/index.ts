@@ -13,4 +13,4 @@ export * from './latency.js';
 export { ProfilerOutputError } from './kernel-events.js';
 export { profileModel, ProfilerUnavailableError, type ProfileOptions } from './profile.js';
 export * from './profile-schema.js';
-export { syntheticFeeds } from './synthetic.js';
+export { syntheticFeeds, syntheticTensor } from './synthetic.js';

@@ -16,6 +16,8 @@ export interface Kernel {
   readonly name: string;
   readonly op: string;
   readonly ms: number;
+  /** ONNX Runtime's name of the execution provider that ran it. */
+  readonly provider?: string;
 }
 
 export interface KernelTimes {
@@ -31,7 +33,9 @@ const eventSchema = z.object({
   name: z.string(),
   ts: z.number(),
   dur: z.number(),
-  args: z.optional(z.object({ op_name: z.optional(z.string()), node_index: z.optional(z.string()) })),
+  args: z.optional(
+    z.object({ op_name: z.optional(z.string()), node_index: z.optional(z.string()), provider: z.optional(z.string()) }),
+  ),
 });
 
 type Event = z.infer<typeof eventSchema>;
@@ -53,7 +57,7 @@ export function readKernelEvents(text: string, skip: number): KernelTimes {
   if (measured.length === 0) throw new ProfilerOutputError('ONNX Runtime’s profile holds no run');
   const kernelEvents = outermost(events.filter((event) => event.cat === 'Node' && event.name.endsWith(SUFFIX)));
 
-  const times = new Map<string, { name: string; op: string; durations: number[] }>();
+  const times = new Map<string, { name: string; op: string; provider: string | undefined; durations: number[] }>();
   let cursor = 0;
   for (const run of measured) {
     while (cursor < kernelEvents.length && kernelEvents[cursor]!.ts < run.ts) cursor++;
@@ -64,15 +68,21 @@ export function readKernelEvents(text: string, skip: number): KernelTimes {
       if (entry === undefined)
         times.set(
           key,
-          (entry = { name: event.name.slice(0, -SUFFIX.length), op: event.args?.op_name ?? '', durations: [] }),
+          (entry = {
+            name: event.name.slice(0, -SUFFIX.length),
+            op: event.args?.op_name ?? '',
+            provider: event.args?.provider,
+            durations: [],
+          }),
         );
       entry.durations.push(event.dur);
     }
   }
   return {
-    kernels: [...times.values()].map(({ name, op, durations }) => ({
+    kernels: [...times.values()].map(({ name, op, provider, durations }) => ({
       name,
       op,
+      ...(provider !== undefined && { provider }),
       // A kernel that some runs skip (inside a branch) counts for the share of runs that reach it.
       ms: (middleMean(durations) / 1000) * Math.min(1, durations.length / measured.length),
     })),

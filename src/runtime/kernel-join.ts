@@ -9,6 +9,8 @@ export interface JoinedLayer {
   /** Every node whose work the kernels did, `node` included, in graph order. */
   readonly members: readonly Node[];
   readonly ms: number;
+  /** Execution providers that ran its kernels, without repetition. */
+  readonly providers: readonly string[];
 }
 
 export interface JoinedKernels {
@@ -75,11 +77,17 @@ export function joinKernels(graph: Graph, kernels: readonly Kernel[]): JoinedKer
 
   const layerOf = kernels.map((_, index) => (claimOf[index] === undefined ? undefined : owner.get(claimOf[index])));
   const milliseconds = new Map<number, number>();
+  const providers = new Map<number, Set<string>>();
   const unmatched: Kernel[] = [];
   kernels.forEach((kernel, index) => {
     const layer = layerOf[index] ?? neighbour(index);
     if (layer === undefined) unmatched.push(kernel);
-    else milliseconds.set(layer, (milliseconds.get(layer) ?? 0) + kernel.ms);
+    else {
+      milliseconds.set(layer, (milliseconds.get(layer) ?? 0) + kernel.ms);
+      const seen = providers.get(layer) ?? new Set();
+      if (kernel.provider !== undefined) seen.add(kernel.provider);
+      providers.set(layer, seen);
+    }
   });
 
   const members = new Map<number, Node[]>();
@@ -94,7 +102,8 @@ export function joinKernels(graph: Graph, kernels: readonly Kernel[]): JoinedKer
     .sort(([a], [b]) => a - b)
     .map(([index, ms]): JoinedLayer => {
       const own = members.get(index)!;
-      return { node: own.find((node) => sameOperator(node, kernels[index]!.op)) ?? claimOf[index]!, members: own, ms };
+      const node = own.find((candidate) => sameOperator(candidate, kernels[index]!.op)) ?? claimOf[index]!;
+      return { node, members: own, ms, providers: [...providers.get(index)!] };
     });
   return { layers, unmatched };
 

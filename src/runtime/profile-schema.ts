@@ -17,6 +17,10 @@ const layerSchema = z.object({
   share: z.number().check(z.gte(0), z.lte(1)),
   /** Every node fused into these kernels, `name` included; absent where the layer is that node alone. */
   members: z.optional(z.array(z.string())),
+  /** ONNX Runtime's execution provider that ran it; several where its kernels were shared out. */
+  provider: z.optional(z.string()),
+  /** It ran elsewhere than on the provider that the session was opened for. */
+  fallback: z.optional(z.boolean()),
 });
 
 /** JSON schema of a profile. Fields may be added within a version; none is renamed. */
@@ -39,6 +43,10 @@ export const profileSchema = z.object({
   layers: z.array(layerSchema),
   /** Kernel time that belongs to no node of the graph. */
   otherMs: z.number().check(z.nonnegative()),
+  /** How many kernels one run starts. */
+  kernels: z.optional(z.int()),
+  /** A call with the same inputs and outputs and nothing in between, ms: the binding's part of every latency. */
+  callMs: z.optional(z.number().check(z.nonnegative())),
   /** Process memory after the runs and the most it ever was, bytes; absent where the host does not tell. */
   memory: z.optional(z.object({ residentBytes: z.int(), peakResidentBytes: z.int() })),
 });

@@ -1,5 +1,13 @@
 /** @file Measures a model layer by layer: ONNX Runtime's own profiler, joined to the nodes of our graph. */
-import { CuttleError, type Model, type Tensor } from '../ir/index.js';
+import {
+  CuttleError,
+  GraphBuilder,
+  makeGraph,
+  tensorType,
+  type Model,
+  type Tensor,
+  type ValueType,
+} from '../ir/index.js';
 import { decodeModel } from '../onnx/index.js';
 import { isNode } from '../platform/index.js';
 import { describeDevice } from './device.js';
@@ -30,6 +38,13 @@ export class ProfilerUnavailableError extends CuttleError {
   }
 }
 
+/** What ONNX Runtime calls the provider that these back ends open. */
+const PROVIDERS: Readonly<Record<Backend, string>> = {
+  native: 'CPUExecutionProvider',
+  wasm: 'CPUExecutionProvider',
+  webgpu: 'JsExecutionProvider',
+};
+
 /** ONNX Runtime stops recording after this many events. */
 const MAX_EVENTS = 1_000_000;
 
@@ -52,6 +67,8 @@ export async function profileModel(model: Model | Uint8Array, options: ProfileOp
     const kernelMs = times.kernels.reduce((sum, kernel) => sum + kernel.ms, 0);
     const share = (ms: number): number => (kernelMs > 0 ? Math.min(1, ms / kernelMs) : 0);
     const memory = await memoryOf();
+    const own = PROVIDERS[backend];
+    const callMs = await measureCall(named, feeds, await session.run(feeds), { ...options, backend, warmup, runs });
     return {
       kind: 'cuttle.profile',
       version: PROFILE_VERSION,
@@ -62,19 +79,48 @@ export async function profileModel(model: Model | Uint8Array, options: ProfileOp
       kernelMs,
       profiledMs: times.runMs,
       scale: kernelMs > 0 ? measured.p50 / kernelMs : 1,
-      layers: layers.map(({ node, members, ms }) => ({
+      layers: layers.map(({ node, members, ms, providers }) => ({
         name: node.name,
         op: node.op,
         ms,
         share: share(ms),
         ...(members.length > 1 ? { members: members.map((member) => member.name) } : {}),
+        ...(providers.length > 0 && { provider: providers.join(', ') }),
+        ...(providers.some((provider) => provider !== own) && { fallback: true }),
       })),
       otherMs: unmatched.reduce((sum, kernel) => sum + kernel.ms, 0),
+      kernels: times.kernels.length,
+      callMs,
       ...(memory !== undefined && { memory }),
     };
   } finally {
     await session.release();
   }
+}
+
+/**
+ * Time of a call that computes nothing: a model with the same inputs, whose outputs are constants of the same types and shapes.
+ * What it takes is checking and handing over feeds and results.
+ */
+async function measureCall(
+  { graph, ...model }: Model,
+  feeds: Readonly<Record<string, Tensor>>,
+  results: Readonly<Record<string, Tensor>>,
+  options: ProfileOptions & { readonly backend: Backend; readonly warmup: number; readonly runs: number },
+): Promise<number> {
+  const b = new GraphBuilder(Object.keys(feeds));
+  for (const name of Object.keys(results)) b.alias(b.parameter(`${name}/constant`, results[name]!), name);
+  const typeOf = ({ dtype, dims }: Tensor): ValueType => tensorType(dtype, dims);
+  const empty = makeGraph({
+    name: 'empty',
+    inputs: Object.entries(feeds).map(([name, feed]) => ({ name, type: typeOf(feed) })),
+    outputs: graph.outputs.map(({ name }) => ({ name, type: typeOf(results[name]!) })),
+    nodes: b.nodes,
+    initializers: b.initializers,
+  });
+  await using session = await openSession({ ...model, functions: [], graph: empty }, options);
+  const { p50 } = await measureLatency(() => session.run(feeds, { signal: options.signal }), options);
+  return p50;
 }
 
 /** Kernel times of a model under ONNX Runtime's profiler. */

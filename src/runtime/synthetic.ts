@@ -1,6 +1,6 @@
 /** @file Made-up feeds for a model that is to be timed: normal noise for floats, zeros for the rest. */
-import { dataTypes, requiredInputs, sizeOf, Tensor, type Model } from '../ir/index.js';
-import { createRandom } from '../platform/index.js';
+import { dataTypes, requiredInputs, sizeOf, Tensor, type DataType, type Model } from '../ir/index.js';
+import { createRandom, type Random } from '../platform/index.js';
 import { SessionOptionsError, UnsupportedDataTypeError } from './errors.js';
 import { isCarried } from './tensors.js';
 
@@ -26,19 +26,20 @@ export function syntheticFeeds(model: Model, symbols: Readonly<Record<string, nu
       );
     });
     if (!isCarried(type.dtype)) throw new UnsupportedDataTypeError(type.dtype, `input '${name}'`);
-    const size = sizeOf(dims);
-    if (type.dtype === 'string')
-      feeds[name] = Tensor.ofStrings(
-        dims,
-        Array.from({ length: size }, () => ''),
-      );
-    else if (type.dtype === 'float32' || type.dtype === 'float64')
-      feeds[name] = Tensor.of(
-        type.dtype,
-        dims,
-        Array.from({ length: size }, () => random.normal()),
-      );
-    else feeds[name] = Tensor.fromBytes(type.dtype, dims, new Uint8Array((size * dataTypes[type.dtype].bits) / 8));
+    feeds[name] = syntheticTensor(type.dtype, dims, random);
   }
   return feeds;
+}
+
+/** One made-up tensor of a type that can be fed: normal noise for floats, zeros (or empty strings) for the rest. */
+export function syntheticTensor(dtype: DataType, dims: readonly number[], random: Random): Tensor {
+  const size = sizeOf(dims);
+  if (dtype === 'string') return Tensor.ofStrings(dims, new Array<string>(size).fill(''));
+  if (dtype === 'float32' || dtype === 'float64')
+    return Tensor.of(
+      dtype,
+      dims,
+      Array.from({ length: size }, () => random.normal()),
+    );
+  return Tensor.fromBytes(dtype, dims, new Uint8Array((size * dataTypes[dtype].bits) / 8));
 }

@@ -2,6 +2,7 @@
 import type { Verb } from '../verb.js';
 import { adapt } from './adapt.js';
 import { audit } from './audit.js';
+import { bench } from './bench.js';
 import { demo } from './demo.js';
 import { evaluate } from './eval.js';
 import { exportModel } from './export.js';
@@ -18,6 +19,7 @@ import { train } from './train.js';
 export const verbs: readonly Verb[] = [
   inspect,
   profile,
+  bench,
   train,
   adapt,
   evaluate,

@@ -1,10 +1,20 @@
 /** @file `cuttle profile`: where a model's time goes on this device, layer by layer. */
 import { z } from 'zod';
 import { loadModel } from '../../onnx/node.js';
-import { analyseProfile, measureRoofline, type AnalysedLayer, type AnalysedProfile } from '../../measure/index.js';
-import { profileModel, type ProfileLayer } from '../../runtime/index.js';
+import {
+  analyseProfile,
+  measureRoofline,
+  networkSample,
+  networkSize,
+  type AnalysedLayer,
+  type AnalysedProfile,
+} from '../../measure/index.js';
+import type { Model } from '../../ir/index.js';
+import { basename, exists, FileExistsError, writeJson } from '../../platform/node/files.js';
+import { profileModel, type Profile, type ProfileLayer } from '../../runtime/index.js';
+import { ARCHITECTURE_KEY } from '../../zoo/index.js';
 import { dimOptions } from '../dims.js';
-import { magnitude, milliseconds, percent, significant, textTable } from '../../report/index.js';
+import { binaryBytes, magnitude, milliseconds, percent, significant, textTable } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { defineVerb, option } from '../verb.js';
 
@@ -18,6 +28,8 @@ export const profile = defineVerb({
     ['--dim <name=size...>', 'size of a symbolic dimension, such as batch=8; 1 where not given'],
     ['--top <count>', 'list only the slowest layers'],
     ['--no-roofline', 'leave out what the device could do at most (saves a second)'],
+    ['--save <file>', 'write the profile with a description of every layer, for cuttle bench fit (JSON)'],
+    ['--force', 'replace an existing file'],
     ...sessionFlags,
   ],
   options: z.object({
@@ -26,6 +38,8 @@ export const profile = defineVerb({
     dim: dimOptions,
     top: option.count().optional(),
     roofline: z.boolean().default(true),
+    save: option.text().optional(),
+    force: option.flag(),
     ...sessionOptions,
   }),
   examples: [
@@ -33,6 +47,8 @@ export const profile = defineVerb({
     'cuttle profile cuttle-demo/progressive.onnx --threads 1 --json > profile.json',
   ],
   async run({ args, options, signal }) {
+    const { save, force } = options;
+    if (save !== undefined && !force && (await exists(save))) throw new FileExistsError(save);
     const model = await loadModel(args[0]!);
     const measured = await profileModel(model, {
       ...sessionGiven(options),
@@ -45,14 +61,21 @@ export const profile = defineVerb({
     const analysed = options.roofline
       ? analyseProfile(model, measured, await measureRoofline({ ...sessionGiven(options), signal }))
       : undefined;
+    const json = analysed === undefined ? measured : { ...measured, ...analysed };
+    if (save !== undefined) {
+      const name = basename(args[0]!).replace(/\.onnx$/i, '');
+      await writeJson(save, { ...json, sample: networkSample(name, groupOf(model, name), model, measured) }, { force });
+    }
     const layers = analysed?.layers ?? measured.layers;
     const shown = options.top === undefined ? layers : [...layers].sort((a, b) => b.ms - a.ms).slice(0, options.top);
     return {
-      json: analysed === undefined ? measured : { ...measured, ...analysed },
+      json,
       text: [
         `${args[0]} on ${device.cpu} (${device.threads} threads, ${device.executionProvider})`,
         `one run takes ${milliseconds(latencyMs.p50)} (p90 ${milliseconds(latencyMs.p90)}, p99 ${milliseconds(latencyMs.p99)}, mean ${milliseconds(latencyMs.mean)})`,
-        ...(analysed === undefined ? [] : describeRoofline(analysed)),
+        ...(analysed === undefined ? [] : [...describeAccount(analysed), ...describeRoofline(analysed)]),
+        ...describeMemory(model, measured),
+        ...describeProviders(measured),
         '',
         textTable<ProfileLayer | AnalysedLayer>(
           [
@@ -87,6 +110,48 @@ const ROOFLINE_COLUMNS = [
 
 function rate(layer: ProfileLayer | AnalysedLayer, of: 'gflops' | 'gbPerSecond'): string {
   return 'bound' in layer ? significant(layer[of]) : '';
+}
+
+function describeAccount({ accounted }: AnalysedProfile): string[] {
+  const { kernelMs, dispatchMs, callMs, ofLatency } = accounted;
+  return [
+    `kernels ${milliseconds(kernelMs)} + starting them ${milliseconds(dispatchMs)} + handing over inputs and outputs ${milliseconds(callMs)} explain ${percent(ofLatency)} of it`,
+  ];
+}
+
+function describeMemory(model: Model, { inputs, memory }: Profile): string[] {
+  const { params, peakActivationBytes } = networkSize(model, inputs);
+  const process = memory === undefined ? '' : `; the process held at most ${binaryBytes(memory.peakResidentBytes)}`;
+  return [
+    `${magnitude(params)} parameters, at most ${binaryBytes(peakActivationBytes)} of activations at once${process}`,
+  ];
+}
+
+/** Where layers ran, told where not all ran on one provider. */
+function describeProviders({ layers }: Profile): string[] {
+  const counts = new Map<string, number>();
+  for (const { provider } of layers) if (provider !== undefined) counts.set(provider, (counts.get(provider) ?? 0) + 1);
+  const away = layers.filter(({ fallback }) => fallback === true).length;
+  if (counts.size < 2 && away === 0) return [];
+  const shared = [...counts].map(([provider, count]) => `${count} on ${provider}`).join(', ');
+  return [`layers: ${shared}${away > 0 ? `; ${away} fell back` : ''}`];
+}
+
+/** The architecture that a network is a variant of: from the zoo's metadata or the file's name, up to its first number. */
+function groupOf({ metadata }: Model, name: string): string {
+  const stored = architectureSchema.safeParse(parseJson(metadata.get(ARCHITECTURE_KEY)));
+  const full = stored.success ? stored.data.name : name;
+  return /^[a-z_ -]*[a-z]/i.exec(full)?.[0] ?? full;
+}
+
+const architectureSchema = z.object({ name: z.string() });
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : (JSON.parse(text) as unknown);
+  } catch {
+    return undefined;
+  }
 }
 
 function describeRoofline({ roofline, bounds }: AnalysedProfile): string[] {
