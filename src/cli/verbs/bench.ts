@@ -82,11 +82,11 @@ export const bench = defineVerb({
     'cuttle bench cuttle-demo/progressive.onnx --threads 1,2 --openings 2 --min-seconds 0.1',
     'cuttle bench cuttle-demo/progressive.onnx --provider native,wasm --precision fp32,int8-dynamic --openings 2 --out bench.json bench.html',
   ],
-  verbs: [benchAndroid, benchCompare, benchEnergy, benchFit, benchPredict],
+  verbs: [benchCompare, benchFit, benchPredict],
   async run(context) {
     const { args, options, console, signal } = context;
     if (args.length === 0)
-      throw new UsageError('no model is given', 'Name ONNX files, or say android, compare, energy, fit or predict.');
+      throw new UsageError('no model is given', 'Name ONNX files, or say compare, fit or predict.');
     await checkOutputs(options.out, options.force);
     const models: BenchModel[] = [];
     for (const path of args) {
