@@ -20,6 +20,8 @@ const VIEWS: Readonly<
 > = {
   home: { name: 'Workspace', load: async () => Home },
   model: { name: 'Model', load: async () => (await import('./model-view.js')).ModelPage },
+  designs: { name: 'Designs', load: async () => (await import('./designs-view.js')).DesignsPage },
+  try: { name: 'Try it', load: async () => (await import('./try-view.js')).TryPage },
 };
 
 const NEXT_THEME: Readonly<Record<Theme, Theme>> = { system: 'light', light: 'dark', dark: 'system' };

@@ -39,6 +39,11 @@ export function Graph({ model, heat, cut, found, selected, zoom, onSelect }: Gra
     if (!seen) box.current.scrollTo({ top: y - clientHeight / 2, left: x - clientWidth / 2 });
   }, [selected, graph, zoom]);
 
+  // A wide graph begins where its input is.
+  useEffect(() => {
+    box.current?.scrollTo({ left: (graph.x[0] ?? 0) * zoom - box.current.clientWidth / 2 });
+  }, [graph, zoom]);
+
   const walk = (event: KeyboardEvent): void => {
     const at = selected ?? 0;
     const beside = (step: number): number | undefined => {

@@ -191,7 +191,7 @@ export function Slider(props: {
   return (
     <label class="field slider">
       <span>
-        {label} <output>{shown}</output>
+        {label} <b>{shown}</b>
       </span>
       <input
         type="range"
