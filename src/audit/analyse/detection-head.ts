@@ -55,6 +55,21 @@ export function detectionHead(model: AuditModel, graph: BlockGraph): DetectionHe
       evidence: [`${show(boxes.output)}: boxes`, `${show(scores[0].output)}: scores of the same anchors`],
       classes: scores[0].dims[1] ?? undefined,
     };
+  // MediaPipe's detectors: a box and some points an anchor, one score.
+  const single = outputs.find(({ dims }) => dims.length === 2 && dims[1] === 1 && (dims[0] ?? 0) >= 100);
+  const pointed = outputs.find(
+    ({ dims }) => single !== undefined && dims.length === 2 && dims[0] === single.dims[0] && (dims[1] ?? 1) % 2 === 0,
+  );
+  const width = pointed?.dims[1] ?? 0;
+  if (single && pointed && width >= 4 && width <= 64)
+    return {
+      value: 'SSD',
+      evidence: [
+        `${show(pointed.output)}: a box${width > 4 ? ` and ${(width - 4) / 2} points` : ''} for each anchor`,
+        `${show(single.output)}: one score each`,
+      ],
+      classes: 1,
+    };
   const ssdOp = detectors.find(({ op }) => /detection|postprocess|priorbox/i.test(op));
   if (ssdOp) return { value: 'SSD', evidence: [`the operator ${ssdOp.op}`], classes: undefined };
   return (

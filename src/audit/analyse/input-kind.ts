@@ -97,7 +97,11 @@ export function modalityOf(
     ['series', 'sensor'],
     ['vector', 'other'],
   ];
-  const kinds = model.inputs.map((input) => ({ input, kind: inputKind(input, model) }));
+  // What a recurrent network is handed back from its last run says nothing of what it works on.
+  const given = model.inputs.filter(
+    ({ name }) => !/^(h|c|hn|cn|h0|c0)$|state|hidden|cache|past_key|labels?$/i.test(name),
+  );
+  const kinds = given.map((input) => ({ input, kind: inputKind(input, model) }));
   for (const [kind, modality] of order) {
     const found = kinds.find((each) => each.kind.kind === kind);
     if (found) return { modality, ...found };

@@ -63,12 +63,24 @@ function* visionCues(
     yield cue('object-detection', 'vision', isOperator ? 'operators' : 'shapes', 3, head.evidence.join('; '));
     return;
   }
+  const mesh = ends.find((output) => sizeOf(output) >= 165 && POINTS[sizeOf(output)] !== undefined);
+  if (mesh && ends.length >= 2) {
+    const [task, what] = POINTS[sizeOf(mesh)]!;
+    yield cue(
+      task,
+      'vision',
+      'shapes',
+      3,
+      `output ${shapeText(mesh)}: ${what}, beside ${ends.length - 1} more outputs`,
+    );
+    return;
+  }
   for (const output of ends) {
     const size = imageSize(output);
     const shape = dims(output);
     const [height, width, depth] = shape.slice(-3);
     // Maps of many channels are no images to `imageSize`; either end may be the channels.
-    const maps = shape.length === 4 && Math.max(height!, depth!) > 1;
+    const maps = shape.length === 4 && shape.filter((dim, i) => i > 0 && dim > 1).length >= 2;
     const isFirst = maps && width === depth && height !== width;
     const map = maps
       ? isFirst

@@ -6,6 +6,7 @@ import {
   opsetOf,
   requiredInputs,
   sortNodes,
+  type Graph,
   type Model,
   type Node,
   type Tensor,
@@ -31,50 +32,9 @@ export function readOnnx(bytes: Uint8Array, limits: ReadLimits = defaultReadLimi
   });
   const notes: string[] = [];
   const { model, costs } = costed(decoded, notes);
-  const constants = constantsOf(model);
   const types = new Map<string, AuditTensor>();
   for (const { name, type } of model.graph.inputs) types.set(name, tensorOf(name, type));
-  const nodes = sortNodes(model.graph.nodes);
-  nodes.forEach((node, i) =>
-    node.outputs.forEach((name, k) => types.set(name, tensorOf(name, costs?.[i]?.outputs[k]))),
-  );
-  const layers = nodes.flatMap((node, i): FoundLayer[] => {
-    if (node.op === 'Constant' && node.domain === '') return [];
-    const family = familyIn(
-      node.op,
-      node.inputs.map((name) => constants.get(name)),
-    );
-    const weights = node.inputs.flatMap((name, index): AuditWeight[] => {
-      const tensor = constants.get(name);
-      if (tensor === undefined || tensor.dtype === 'string') return [];
-      return [
-        {
-          name,
-          shape: tensor.dims,
-          dtype: tensor.dtype,
-          size: tensor.size,
-          bytes: tensor.bytes,
-          learned: isLearned(family, tensor.dtype, tensor.dims, index),
-          key: name,
-          ...layoutOf(node, family, index, tensor),
-        },
-      ];
-    });
-    return [
-      {
-        name: node.name || node.outputs[0] || `${node.op} ${i}`,
-        op: node.domain === '' || node.domain === 'ai.onnx' ? node.op : `${node.domain}.${node.op}`,
-        family,
-        inputs: node.inputs.flatMap((name) =>
-          name === '' || constants.has(name) ? [] : (types.get(name) ?? { name, shape: null, dtype: null }),
-        ),
-        outputs: node.outputs.map((name) => types.get(name)!),
-        weights,
-        macs: costs ? costs[i]!.macs : weighted(family) ? null : 0,
-        perChannel: node.op.startsWith('DequantizeLinear') && (constants.get(node.inputs[1] ?? '')?.size ?? 0) > 1,
-      },
-    ];
-  });
+  const layers = layersOf(model.graph, { types, costs, outer: new Map(), graph: undefined, depth: 0, budget });
   return assembleModel(
     {
       format: 'onnx',
@@ -91,6 +51,82 @@ export function readOnnx(bytes: Uint8Array, limits: ReadLimits = defaultReadLimi
     },
     budget,
   );
+}
+
+interface GraphContext {
+  /** Values seen so far; those of the graphs around are visible inside. */
+  readonly types: Map<string, AuditTensor>;
+  /** What each node of the main graph costs, in topological order; a node that holds graphs costs what these do. */
+  readonly costs: ReturnType<typeof costOf>['nodes'] | undefined;
+  /** Constants of the graphs around. */
+  readonly outer: ReadonlyMap<string, Tensor>;
+  readonly graph: string | undefined;
+  readonly depth: number;
+  readonly budget: ReadBudget;
+}
+
+/** Layers of a graph, each followed by those of the graphs inside it. */
+function layersOf(of: Graph, { types, costs, outer, graph, depth, budget }: GraphContext): FoundLayer[] {
+  if (depth > 16) throw budget.invalid('limit', 'graphs are nested more than 16 deep');
+  const constants = constantsOf(of, outer);
+  const nodes = sortNodes(of.nodes);
+  budget.spend(nodes.length);
+  nodes.forEach((node, i) =>
+    node.outputs.forEach((name, k) => types.set(name, tensorOf(name, costs?.[i]?.outputs[k] ?? of.types.get(name)))),
+  );
+  return nodes.flatMap((node, i): FoundLayer[] => {
+    if (node.op === 'Constant' && node.domain === '') return [];
+    const family = familyIn(
+      node.op,
+      node.inputs.map((name) => constants.get(name)),
+    );
+    const weights = node.inputs.flatMap((name, index): AuditWeight[] => {
+      const tensor = constants.get(name);
+      if (tensor === undefined || tensor.dtype === 'string') return [];
+      return [
+        {
+          name,
+          shape: tensor.dims,
+          dtype: tensor.dtype,
+          size: tensor.size,
+          bytes: tensor.bytes,
+          learned: isLearned(family, tensor.dtype, tensor.dims, index),
+          // Inside a graph, a name may stand for something else than outside.
+          key: graph === undefined || outer.get(name) === tensor ? name : `${graph}/${name}`,
+          ...layoutOf(node, family, index, tensor),
+        },
+      ];
+    });
+    const name = node.name || node.outputs[0] || `${node.op} ${i}`;
+    const inner = [...node.attributes].flatMap(([attribute, value]) =>
+      (value.type === 'graph' ? [value.value] : value.type === 'graphs' ? value.value : []).flatMap((each) =>
+        layersOf(each, {
+          types: new Map(types),
+          costs: undefined,
+          outer: constants,
+          graph: `${graph === undefined ? '' : `${graph}/`}${name}/${attribute}`,
+          depth: depth + 1,
+          budget,
+        }),
+      ),
+    );
+    return [
+      {
+        name,
+        op: node.domain === '' || node.domain === 'ai.onnx' ? node.op : `${node.domain}.${node.op}`,
+        family,
+        inputs: node.inputs.flatMap((input) =>
+          input === '' || constants.has(input) ? [] : (types.get(input) ?? { name: input, shape: null, dtype: null }),
+        ),
+        outputs: node.outputs.map((output) => types.get(output)!),
+        weights,
+        macs: costs ? costs[i]!.macs : weighted(family) ? null : 0,
+        perChannel: node.op.startsWith('DequantizeLinear') && (constants.get(node.inputs[1] ?? '')?.size ?? 0) > 1,
+        ...(graph === undefined ? {} : { graph, aside: true }),
+      },
+      ...inner,
+    ];
+  });
 }
 
 /** Order of the axes of a kernel; nothing for other constants. */
@@ -131,11 +167,11 @@ function costed(decoded: Model, notes: string[]): { model: Model; costs?: Return
   }
 }
 
-/** Initializers and Constant nodes by name; DequantizeLinear of one is that constant. */
-function constantsOf(model: Model): ReadonlyMap<string, Tensor> {
-  const constants = new Map<string, Tensor>(model.graph.initializers);
-  for (const [name, { values }] of model.graph.sparseInitializers) constants.set(name, values);
-  for (const node of model.graph.nodes) {
+/** Initializers and Constant nodes by name, with those of the graphs around; DequantizeLinear of one is that constant. */
+function constantsOf(graph: Graph, outer: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Tensor> {
+  const constants = new Map<string, Tensor>([...outer, ...graph.initializers]);
+  for (const [name, { values }] of graph.sparseInitializers) constants.set(name, values);
+  for (const node of graph.nodes) {
     const output = node.outputs[0];
     if (output === undefined) continue;
     const value =

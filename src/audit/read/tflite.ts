@@ -170,9 +170,9 @@ function layersOf(
     const at = (index: number | undefined): Stored | undefined => (index === undefined ? undefined : tensors[index]);
     const valueAt = (index: number): Stored | undefined => unpacked.get(index) ?? at(index);
     const values = inputs.map(valueAt);
-    const first = at(inputs[0]);
-    if ((op === 'DEQUANTIZE' || op === 'DENSIFY') && first?.bytes !== undefined && outputs[0] !== undefined)
-      unpacked.set(outputs[0], { ...first, shape: at(outputs[0])?.shape ?? first.shape });
+    const packed = valueAt(inputs[0] ?? -1);
+    if ((op === 'DEQUANTIZE' || op === 'DENSIFY') && packed?.bytes !== undefined && outputs[0] !== undefined)
+      unpacked.set(outputs[0], { ...packed, shape: at(outputs[0])?.shape ?? packed.shape });
     const weights = values.flatMap((value, index): AuditWeight[] => {
       if (value?.bytes === undefined) return [];
       const dtype = value.tensor.dtype ?? 'float32';
