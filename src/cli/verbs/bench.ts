@@ -15,7 +15,9 @@ import { dataFlags, dataOptions, preprocessingFlags, preprocessingOptions } from
 import { dimOptions } from '../dims.js';
 import { countsOption, durationOption, namesOption, sizesOption } from '../list-options.js';
 import { defineVerb, option, UsageError } from '../verb.js';
+import { benchAndroid } from './bench-android.js';
 import { benchCompare } from './bench-compare.js';
+import { benchEnergy } from './bench-energy.js';
 import { benchFit } from './bench-fit.js';
 import { benchPredict } from './bench-predict.js';
 
@@ -82,11 +84,11 @@ export const bench = defineVerb({
     'cuttle bench cuttle-demo/progressive.onnx --threads 1,2 --openings 2 --min-seconds 0.1',
     'cuttle bench cuttle-demo/progressive.onnx --provider native,wasm --precision fp32,int8-dynamic --openings 2 --out bench.json bench.html',
   ],
-  verbs: [benchCompare, benchFit, benchPredict],
+  verbs: [benchAndroid, benchCompare, benchEnergy, benchFit, benchPredict],
   async run(context) {
     const { args, options, console, signal } = context;
     if (args.length === 0)
-      throw new UsageError('no model is given', 'Name ONNX files, or say compare, fit or predict.');
+      throw new UsageError('no model is given', 'Name ONNX files, or say android, compare, energy, fit or predict.');
     await checkOutputs(options.out, options.force);
     const models: BenchModel[] = [];
     for (const path of args) {
