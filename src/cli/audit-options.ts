@@ -21,13 +21,27 @@ export const workerOptions = {
 
 export const auditFlags = [
   ['--out <folder>', 'folder of the run: plan, journal, records; the same command resumes it'],
+  ['--fdroid <url>', 'apps of an F-Droid repository, such as https://f-droid.org/repo'],
+  ['--versions <which>', 'of each of its apps: newest (default) or all'],
+  ['--androzoo <file>', 'apps of AndroZoo that a CSV of it lists (.gz allowed); its key is taken from ANDROZOO_KEY'],
+  ['--urls <file>', 'apps at addresses in a text file, one per line, SHA-256 after it where known'],
   ['--limit <count>', 'audit so many at most, the first of the plan'],
+  ['--rate <number>', 'requests to one host in a second (default 1)'],
+  ['--connections <count>', 'connections to one host at a time (default 1)'],
+  ['--downloads <folder>', 'keep what is fetched here, and fetch nothing that is there'],
   ...workerFlags,
 ] as const;
 
 export const auditOptions = z.object({
   out: option.text(),
+  fdroid: z.url({ protocol: /^https?$/, error: 'is no address that begins with http:// or https://' }).optional(),
+  versions: z.enum(['newest', 'all'], { error: 'must be newest or all' }).default('newest'),
+  androzoo: option.text().optional(),
+  urls: option.text().optional(),
   limit: option.count().optional(),
+  rate: option.positive().default(1),
+  connections: option.count().default(1),
+  downloads: option.text().optional(),
   ...workerOptions,
   json: option.flag(),
 });

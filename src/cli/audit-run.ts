@@ -1,27 +1,26 @@
 /** @file Runs an audit for the command: sources → plan → workers → summary. */
 import {
   DEFAULT_WORKER_BYTES,
-  findFiles,
   localExecutor,
   modelBytesWithin,
   runAudit,
   RunFolder,
-  type Plan,
   type RunProgress,
   type RunSummary,
 } from '../audit/node.js';
 import { modelFormats, type ModelFormat } from '../audit/index.js';
 import { describeNodeHost } from '../platform/node/cpu.js';
+import { removeFolder } from '../platform/node/files.js';
 import type { AuditOptions } from './audit-options.js';
+import { openSources } from './audit-plan.js';
 import { formatDuration } from './console.js';
-import { UsageError, type VerbContext, type VerbResult } from './verb.js';
+import type { VerbContext, VerbResult } from './verb.js';
 
 /** What `cuttle audit` does. */
 export async function auditApps({ args, options, console, signal }: VerbContext<AuditOptions>): Promise<VerbResult> {
-  const { out, limit, memory = DEFAULT_WORKER_BYTES, timeLimit } = options;
-  if (args.length === 0) throw new UsageError('there is nothing to audit', 'Give files or folders.');
-  const asked = { paths: args, ...(limit !== undefined && { limit }) };
-  await using folder = await RunFolder.open(out, asked, () => plan(args, out, limit));
+  const { out, memory = DEFAULT_WORKER_BYTES, timeLimit } = options;
+  const sources = await openSources(args, options, signal);
+  await using folder = await RunFolder.open(out, sources.asked, () => sources.plan());
   for (const { locator, reason } of folder.run.unreadable) console.warn(`'${locator}' is left out: it ${reason}`);
   await using executor = localExecutor({
     workers: options.workers ?? describeNodeHost().logicalCores,
@@ -35,17 +34,15 @@ export async function auditApps({ args, options, console, signal }: VerbContext<
   const summary = await runAudit(folder, {
     executor,
     maxModelBytes: modelBytesWithin(memory),
+    ...(sources.fetch && { fetch: sources.fetch }),
     signal,
     onProgress: (now) => progress.update(bytes > 0 ? Math.min(now.bytes, bytes) : now.done, noteOf(now)),
   });
   progress.end(noteOf({ ...summary, done: summary.items, failed: summary.failed.length }));
   for (const { locator, reason } of summary.unavailable) console.warn(`'${locator}' was not audited: ${reason}`);
+  // Parts of files that broke off stay for the next run.
+  if (sources.passing !== undefined && summary.unavailable.length === 0) await removeFolder(sources.passing);
   return { json: { out, ...summary }, text: textOf(out, summary) };
-}
-
-async function plan(paths: readonly string[], out: string, limit: number | undefined): Promise<Plan> {
-  const { items, unreadable } = await findFiles(paths, out);
-  return { items: limit === undefined ? items : items.slice(0, limit), unreadable };
 }
 
 const noteOf = ({ done, items, models, failed }: Pick<RunProgress, 'done' | 'items' | 'models' | 'failed'>): string =>
