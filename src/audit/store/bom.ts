@@ -2,7 +2,7 @@
 import { packageVersion } from '../../platform/node/package.js';
 import { sha256 } from '../../platform/node/hash.js';
 import { cycloneDx, type BomApp, type BomData, type BomModel, type BomOccurrence, type BomUse } from './cyclonedx.js';
-import type { Database, PlainRow } from './database.js';
+import type { Database } from './database.js';
 import { StoreError } from './store-error.js';
 
 /**
@@ -26,14 +26,14 @@ export async function bomText(database: Database, app?: string): Promise<string>
     `SELECT app, model, path, start, confidence FROM occurrences
      WHERE app IN ${wanted} AND NOT half ORDER BY model, app, path, start`,
   );
-  const models = await rows<PlainRow>(
+  const models = await rows<Omit<BomModel, 'measurements'>>(
     `SELECT id, sha256, format, framework, bytes, name, producer, task, modality, architecture, params, macs, quantisation,
        coalesce(licences, []) AS licences, reason,
        coalesce((SELECT list(${tensorText} ORDER BY position) FROM tensors WHERE model = id AND role = 'input'), []) AS inputs,
        coalesce((SELECT list(${tensorText} ORDER BY position) FROM tensors WHERE model = id AND role = 'output'), []) AS outputs
      FROM models WHERE id IN (SELECT model FROM occurrences WHERE app IN ${wanted} AND NOT half) ORDER BY id`,
   );
-  const measured = await rows<PlainRow>(
+  const measured = await rows<MeasuredRow>(
     `SELECT sha256, device, backend, threads, batch, p50_ms, energy_mj FROM measurements
      WHERE p50_ms IS NOT NULL AND ($1 IS NULL OR TRUE) ORDER BY sha256, device, backend, threads, batch, file`,
   );
@@ -47,10 +47,7 @@ export async function bomText(database: Database, app?: string): Promise<string>
     tool: await packageVersion(),
     serial: uuidOf(apps.map((one) => one.sha256).join('\n')),
     apps,
-    models: models.map((row) => ({
-      ...(row as unknown as BomModel),
-      measurements: metricsOf(measured, row['sha256']),
-    })),
+    models: models.map((row) => ({ ...row, measurements: metricsOf(measured, row.sha256) })),
     occurrences,
     uses,
   };
@@ -61,17 +58,24 @@ export async function bomText(database: Database, app?: string): Promise<string>
 const tensorText = `concat(coalesce(dtype, '?'), CASE WHEN shape IS NULL THEN '' ELSE
   '[' || array_to_string(list_transform(shape, lambda size: coalesce(size::VARCHAR, '?')), ', ') || ']' END)`;
 
-function metricsOf(rows: readonly PlainRow[], model: unknown): BomModel['measurements'] {
+interface MeasuredRow {
+  readonly sha256: string;
+  readonly device: string;
+  readonly backend: string;
+  readonly threads: number | null;
+  readonly batch: number;
+  readonly p50_ms: number;
+  readonly energy_mj: number | null;
+}
+
+function metricsOf(rows: readonly MeasuredRow[], model: string): BomModel['measurements'] {
   return rows
-    .filter((row) => row['sha256'] === model)
-    .flatMap((row) => {
-      const threads = row['threads'] === null ? '' : `, ${String(row['threads'])} threads`;
-      const where = `${String(row['device'])}, ${String(row['backend'])}${threads}, batch ${String(row['batch'])}`;
+    .filter(({ sha256 }) => sha256 === model)
+    .flatMap(({ device, backend, threads, batch, p50_ms, energy_mj }) => {
+      const where = `${device}, ${backend}${threads === null ? '' : `, ${threads} threads`}, batch ${batch}`;
       return [
-        { what: 'median latency (ms)', value: String(row['p50_ms']), where },
-        ...(row['energy_mj'] === null
-          ? []
-          : [{ what: 'energy per inference (mJ)', value: String(row['energy_mj']), where }]),
+        { what: 'median latency (ms)', value: String(p50_ms), where },
+        ...(energy_mj === null ? [] : [{ what: 'energy per inference (mJ)', value: String(energy_mj), where }]),
       ];
     });
 }

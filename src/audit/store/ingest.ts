@@ -219,7 +219,7 @@ async function takeBatch(
 }
 
 /** A file's JSON as the record that its name says. Throws StoreError of kind 'invalid'. */
-function recordIn(json: unknown, file: string): AppRecord {
+export function recordIn(json: unknown, file: string): AppRecord {
   const record = json as Partial<AppRecord> | null;
   if (record?.schema !== 1 || record.origin === undefined || !Array.isArray(record.models))
     throw new StoreError('invalid', 'record', 'it is no record of an app');

@@ -35,13 +35,19 @@ export function modelId({ format, sha256, content }: ModelRecord): string {
   return networksAlone.has(format) && weights !== null ? `${sha256}+${weights.slice(0, 16)}` : sha256;
 }
 
+/** The models of an app that count as such: more than suspected, and no half of another. */
+export function countedModels({ models }: AppRecord): readonly ModelRecord[] {
+  const isHalf = halvesAmong(models);
+  return models.filter((model) => model.confidence !== 'suspected' && !isHalf(model));
+}
+
 /** Rows of an app. Throws TypeError where the record is not one. */
 export function appRows(record: AppRecord): AppRows {
   const { app, origin, models } = record;
   const id = origin.sha256;
   const isHalf = halvesAmong(models);
-  const isCounted = (model: ModelRecord): boolean => model.confidence !== 'suspected' && !isHalf(model);
-  const counted = models.filter(isCounted).length;
+  const counting = new Set(countedModels(record));
+  const counted = counting.size;
   const manifest = app?.parts[0]?.manifest;
   const evidence = app?.evidence ?? [];
   const usesCode = evidence.some(
@@ -118,7 +124,7 @@ export function appRows(record: AppRecord): AppRows {
         disguise: model.disguise,
         evidence: model.evidence,
         half: isHalf(model),
-        counted: isCounted(model),
+        counted: counting.has(model),
       }),
     ),
   };
