@@ -20,6 +20,8 @@ const START = 120_000;
 describe.skipIf(!browserTest)('the page browser-offload', { timeout: 2 * START }, () => {
   let folder: string;
   let site: Site;
+  /** The same page without isolation. */
+  let bare: Site;
   let chromium: Chromium;
   let server: PlainServer;
   beforeAll(async () => {
@@ -36,11 +38,12 @@ describe.skipIf(!browserTest)('the page browser-offload', { timeout: 2 * START }
     const configFile = join(root, 'examples/browser-offload/vite.config.ts');
     await build({ configFile, logLevel: 'error', build: { outDir: join(folder, 'page'), emptyOutDir: true } });
     site = await serve(join(folder, 'page'));
+    bare = await serve(join(folder, 'page'), { isolated: false });
     chromium = await openChromium();
   }, START);
   afterAll(async () => {
     await chromium?.close();
-    await site?.close();
+    await Promise.all([site?.close(), bare?.close()]);
     await server?.[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true, force: true });
   });
@@ -86,6 +89,25 @@ describe.skipIf(!browserTest)('the page browser-offload', { timeout: 2 * START }
       }
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.getByText('Stopped.').waitFor({ timeout: START });
+  });
+
+  test('computes by itself: isolated on threads, else on one', async () => {
+    const threads: number[] = [];
+    for (const url of [site.url, bare.url]) {
+      await using opened = await chromium.open(url, { awaitReady: false });
+      const { page } = opened;
+      await page.locator('#server').fill('http://127.0.0.1:9');
+      await page.locator('#model').setInputFiles(join(folder, 'net.onnx'));
+      await page.locator('#profile').setInputFiles(join(folder, 'profile.json'));
+      await page.getByRole('button', { name: 'Open' }).click();
+      await page.getByText('Ready, without a server').waitFor({ timeout: START });
+      await page.getByRole('button', { name: 'Classify samples' }).click();
+      await expect.poll(async () => (await bars(page)).at(-1), { timeout: START }).toBe('device');
+      const runtime = page.workers().filter((worker) => /ort\.wasm/.test(worker.url()));
+      threads.push(runtime.length);
+    }
+    expect(threads[0]).toBeGreaterThan(0);
+    expect(threads[1]).toBe(0);
   });
 
   test('says what is missing', async () => {

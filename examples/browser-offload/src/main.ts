@@ -50,8 +50,7 @@ async function open(): Promise<void> {
     server: httpTransport(field('server').value, { model: field('name').value, fetch: link.fetch }),
     profile: parseSplitProfile(await profile.text()),
     goals: goals(),
-    // One thread: the network is small, and parts are short.
-    session: { backend: 'wasm', threads: 1 },
+    session: { backend: 'wasm' },
     onEvent: note,
   });
   const preprocessing = readPreprocessing(decoded) ?? GREY;
