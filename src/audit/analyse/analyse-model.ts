@@ -5,7 +5,9 @@ import type { ModelAnalysis } from './analysis.js';
 import { architectureOf } from './architecture.js';
 import { portableHasher, type HasherFactory } from './hasher.js';
 import { modelIdentity } from './identity.js';
+import type { KnownModel } from './known-model.js';
 import { licencesIn } from './licences.js';
+import { recogniseModel } from './recognise.js';
 import { taskOf } from './task.js';
 import { trainingEvidence } from './training.js';
 import { weightStatistics } from './weight-statistics.js';
@@ -18,6 +20,10 @@ export interface AnalysisContext {
   readonly labels?: readonly string[];
   /** Texts of neighbouring files that may be licences. */
   readonly licenceTexts?: readonly string[];
+  /** SHA-256 of the bytes that belong to it, hexadecimal. */
+  readonly sha256?: string;
+  /** Public models to recognise; `knownModels` where omitted. */
+  readonly known?: readonly KnownModel[];
   /** A faster SHA-256 than the portable one; the result is the same. */
   readonly hasher?: HasherFactory;
 }
@@ -31,6 +37,8 @@ export function analyseModel(model: AuditModel, context: AnalysisContext): Model
     // An operator of a hostile file may have any name: own keys only.
     operators[safeKey(op)] = (operators[safeKey(op)] ?? 0) + 1;
   }
+  const identity = modelIdentity(model, context.hasher ?? portableHasher);
+  const known = recogniseModel(identity, context.sha256, context.known);
   return {
     task: taskOf(model, context),
     architecture: architectureOf(model),
@@ -38,7 +46,8 @@ export function analyseModel(model: AuditModel, context: AnalysisContext): Model
     operators,
     peakActivationBytes: peakActivationBytes(model),
     weights: weightStatistics(model),
-    identity: modelIdentity(model, context.hasher ?? portableHasher),
+    identity,
+    ...(known ? { known } : {}),
     training: trainingEvidence(model),
     licences: licencesIn(model.metadata, context.licenceTexts),
   };

@@ -54,6 +54,16 @@ export interface WeightStatistics {
   readonly markedLayers: number;
 }
 
+/** Which public model it is, and how that is known. */
+export interface KnownMatch {
+  readonly name: string;
+  readonly source: string;
+  readonly licence?: string;
+  readonly by: 'file' | 'weights' | 'signs' | 'layers';
+  /** For layers: bytes in common by bytes of the public model's listed layers; else 1. */
+  readonly share: number;
+}
+
 export interface ModelAnalysis {
   readonly task: Judgement<TaskGuess>;
   /** `MobileNet`, `ResNet`, `LSTM` …; `null` where nothing speaks for one. */
@@ -65,6 +75,8 @@ export interface ModelAnalysis {
   readonly peakActivationBytes: number | null;
   readonly weights: WeightStatistics;
   readonly identity: ModelIdentity;
+  /** The public model that it is or was made from; absent where none is recognised. */
+  readonly known?: KnownMatch;
   /** Ways to train it on the device: signatures and operators; empty where there are none. */
   readonly training: readonly string[];
   /** Licences that its metadata or neighbouring files name. */

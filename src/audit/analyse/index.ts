@@ -2,6 +2,7 @@
 export { analyseModel, type AnalysisContext } from './analyse-model.js';
 export type {
   Judgement,
+  KnownMatch,
   LayerIdentity,
   Modality,
   ModelAnalysis,
@@ -29,3 +30,6 @@ export {
   type SnapshotComparison,
   type SubjectGrowth,
 } from './compare-snapshots.js';
+export type { KnownModel } from './known-model.js';
+export { knownModels } from './known-models.js';
+export { knownModelOf, parseKnownModels, recogniseModel } from './recognise.js';

@@ -15,7 +15,7 @@ import { CompanionSearch, type OpenSibling } from './companions.js';
 /** What says what a model is for and how it is built: `analyseModel`. */
 export type Analyser = (
   model: AuditModel,
-  context: { readonly path: string; readonly hasher: HasherFactory },
+  context: { readonly path: string; readonly sha256: string; readonly hasher: HasherFactory },
 ) => ModelAnalysis;
 
 export interface ToRecordOptions extends Omit<AuditAppOptions, 'finder'> {
@@ -63,7 +63,7 @@ export async function auditToRecord(
   });
   await companions.readPairs((index, model) => {
     const alone = models[index]!;
-    models[index] = { ...alone, content: maker.content(alone.path, () => model) };
+    models[index] = { ...alone, content: maker.content(alone, () => model) };
   });
   return { schema: 1, origin, app, ...identityOf(app, origin, name), models };
 }
@@ -106,11 +106,11 @@ class RecordMaker {
     const sha256 = hash.hex();
     if (model === undefined)
       return { ...finding, sha256, content: { status: 'unread', reason: unreadReason(finding) } };
-    return { ...finding, sha256, content: this.content(finding.path, model) };
+    return { ...finding, sha256, content: this.content({ path: finding.path, sha256 }, model) };
   }
 
   /** What is kept of a model: all but its layers and weights. */
-  content(path: string, read: () => AuditModel): ModelRecord['content'] {
+  content({ path, sha256 }: Pick<ModelRecord, 'path' | 'sha256'>, read: () => AuditModel): ModelRecord['content'] {
     try {
       const model = read();
       const { name, producer, version, inputs, outputs, totals, quantisation, notes } = model;
@@ -130,7 +130,7 @@ class RecordMaker {
         quantisation,
         metadata,
         notes,
-        analysis: this.#analyse(model, { path, hasher: this.#hasher }),
+        analysis: this.#analyse(model, { path, sha256, hasher: this.#hasher }),
       };
     } catch (cause) {
       // A defect met on one model shall not cost the record of its app; it stands there as such.
