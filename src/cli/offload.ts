@@ -2,7 +2,7 @@
 import { batches, readClasses, resolvePreprocessing, type Preprocessing } from '../data/index.js';
 import { preprocessImage } from '../data/node.js';
 import { requiredInputs, type Model, type Tensor } from '../ir/index.js';
-import { loadModel } from '../onnx/node.js';
+import { openModel } from './open-model.js';
 import { basename } from '../platform/node/files.js';
 import { now } from '../platform/index.js';
 import { milliseconds, percent, textTable } from '../report/index.js';
@@ -40,7 +40,7 @@ const MEASURED = 64;
 /** Runs `cuttle offload MODEL`. */
 export async function offloadImages(context: VerbContext<OffloadOptions>, path: string): Promise<VerbResult> {
   const { options, console, signal } = context;
-  const model = await loadModel(path);
+  const model = await openModel(path, console);
   const { preprocessing, assumed } = resolvePreprocessing(model, preprocessingGiven(options));
   reportAssumed(context, assumed);
   const { samples, labelled, count } = await openSamples(context, model, preprocessing);

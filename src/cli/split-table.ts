@@ -1,6 +1,6 @@
 /** @file `cuttle split table`: measures a network at every cut, writes the split profile, shows it. */
 import { batches, resolvePreprocessing } from '../data/index.js';
-import { loadModel } from '../onnx/node.js';
+import { openModel } from './open-model.js';
 import { basename, exists, FileExistsError, readJson } from '../platform/node/files.js';
 import { sha256OfFile } from '../platform/node/hash.js';
 import { milliseconds, percent, textTable, type TextColumn } from '../report/index.js';
@@ -33,7 +33,7 @@ export async function splitTable(context: VerbContext<SplitOptions>, path: strin
   if (source === undefined) throw new UsageError('split table needs --data', 'Say where the images are: --data mnist');
   // Before minutes of measuring, not after.
   if (!options.force && (await exists(out))) throw new FileExistsError(out);
-  const model = await loadModel(path);
+  const model = await openModel(path, console);
   const { preprocessing, assumed } = resolvePreprocessing(model, preprocessingGiven(options));
   reportAssumed(context, assumed);
   const opening = { data: source, limit: options.limit, onBad: options.onBad };

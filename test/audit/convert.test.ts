@@ -42,7 +42,7 @@ describe.skipIf(!haveModels())('against LiteRT', () => {
     const bytes = modelBytes('mlperf-tiny/pretrainedResnet_quant.tflite');
     const { model } = convertTflite(bytes, { ends: 'real' });
     expect(model.graph.inputs[0]!.type).toMatchObject({ dtype: 'float32', shape: ['batch', 3, 32, 32] });
-    await using session = await openSession(model, { backend: 'node', threads: 1 });
+    await using session = await openSession(model, { threads: 1 });
     const { [session.outputNames[0]!]: output } = await session.run({
       [session.inputNames[0]!]: Tensor.floats(new Float32Array(2 * 3 * 32 * 32), [2, 3, 32, 32]),
     });
@@ -78,7 +78,7 @@ describe.skipIf(!haveModels())('the face detector in both formats', () => {
       [1, 3, 240, 320],
     );
     const outputs = async (each: Model): Promise<Readonly<Record<string, Tensor>>> => {
-      await using session = await openSession(each, { backend: 'node', threads: 1 });
+      await using session = await openSession(each, { threads: 1 });
       return session.run({ [session.inputNames[0]!]: input });
     };
     const [ours, theirs] = [await outputs(model), await outputs(exported)];

@@ -60,13 +60,31 @@ export interface Distance {
   readonly beyondOne: number;
 }
 
-/** Runs a converted model on the recorded inputs. Models are converted with the layouts of the file. */
-export async function distances(model: Model, run: RecordedRun): Promise<readonly Distance[]> {
-  await using session = await openSession(model, { backend: 'node', threads: 1 });
+/** The same picture with its channels behind the batch. */
+function channelsFirst(tensor: Tensor): Tensor {
+  const [batch, channels] = [tensor.dims[0]!, tensor.dims.at(-1)!];
+  const spatial = tensor.dims.slice(1, -1);
+  const places = spatial.reduce((product, dim) => product * dim, 1);
+  const from = tensor.data as Float32Array;
+  const to = from.slice();
+  for (let n = 0; n < batch; n++)
+    for (let at = 0; at < places; at++)
+      for (let c = 0; c < channels; c++) to[(n * channels + c) * places + at] = from[(n * places + at) * channels + c]!;
+  return Tensor.of(tensor.dtype as 'float32', [batch, channels, ...spatial], to);
+}
+
+/** Runs a converted model on the recorded inputs; `moved` names those that go in channels first. */
+export async function distances(
+  model: Model,
+  run: RecordedRun,
+  moved: readonly string[] = [],
+): Promise<readonly Distance[]> {
+  await using session = await openSession(model, { threads: 1 });
   const feeds = Object.fromEntries(
     run.inputs.flatMap(([name, shape, dtype], i) => {
       const known = session.inputNames.includes(name) ? name : session.inputNames[i]!;
-      return [[known, given(shape, dtype, i + 1)]];
+      const tensor = given(shape, dtype, i + 1);
+      return [[known, moved.includes(known) ? channelsFirst(tensor) : tensor]];
     }),
   );
   const made = await session.run(feeds);

@@ -231,3 +231,11 @@ export function unsupportedOperators(format: string, reasons: ReadonlyMap<string
     { kind: 'unsupported', hint: 'See docs/extending-formats.md for how to add a rule.' },
   );
 }
+
+/** A signature that is not there. Kind `usage`, exit code 2. */
+export function noSignature(wanted: string, names: readonly string[]): AuditError {
+  return new AuditError('no-signature', `the model has no signature '${wanted}'`, {
+    kind: 'usage',
+    hint: names.length === 0 ? 'It has none at all.' : `It has: ${names.join(', ')}.`,
+  });
+}

@@ -54,6 +54,15 @@ function tfModel(
   { signatures, producer }: Surroundings,
   budget: ReadBudget,
 ): AuditModel {
+  const { nodes, functions } = graphParts(graph, budget);
+  return modelOfNodes(format, nodes, functions, { signatures, ...(producer ? { producer } : {}) }, budget);
+}
+
+/** Nodes and functions of a GraphDef. */
+export function graphParts(
+  graph: ProtoMessage,
+  budget: ReadBudget,
+): { readonly nodes: readonly TfNode[]; readonly functions: ReadonlyMap<string, TfFunction> } {
   const nodes = graph.messages(1).map((node) => protoNode(node, budget));
   const functions = new Map<string, TfFunction>();
   for (const each of graph.message(2)?.messages(1) ?? []) {
@@ -66,7 +75,7 @@ function tfModel(
       results: signature.messages(3).map((arg) => returned.get(arg.string(1)) ?? ''),
     });
   }
-  return modelOfNodes(format, nodes, functions, { signatures, ...(producer ? { producer } : {}) }, budget);
+  return { nodes, functions };
 }
 
 /** Parts of a SavedModel that save and restore, or run another signature. */

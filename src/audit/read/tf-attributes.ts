@@ -10,6 +10,9 @@ export interface TfTensor {
   readonly bytes?: Uint8Array;
   /** Values of small integer tensors. */
   readonly numbers?: readonly number[];
+  /** Values that are listed one by one, of any type; the last one stands for those that follow. */
+  readonly listed?: () => readonly number[];
+  readonly strings?: () => readonly string[];
 }
 
 /** Typed access to a node's attributes; what is absent has the given default. */
@@ -17,6 +20,7 @@ export interface TfAttributes {
   number(name: string, fallback?: number): number;
   numbers(name: string): readonly number[];
   text(name: string): string;
+  texts(name: string): readonly string[];
   /** Element type, named as in ONNX. */
   type(name: string): string | undefined;
   /** `null` where the rank is not known; -1 for open dims. */
@@ -72,6 +76,7 @@ export function protoNode(node: ProtoMessage, budget: ReadBudget): TfNode {
     },
     numbers: (name) => entries.get(name)?.message(1)?.ints(3) ?? [],
     text: (name) => entries.get(name)?.string(2) ?? '',
+    texts: (name) => entries.get(name)?.message(1)?.strings(2) ?? [],
     type: (name) => tfTypes[entries.get(name)?.int(6) ?? 0],
     shape: (name) => {
       const shape = entries.get(name)?.message(7);
@@ -99,7 +104,29 @@ function protoTensor(tensor: ProtoMessage, budget: ReadBudget): TfTensor {
   const bytes = content && content.length > 0 ? content : listed;
   const size = shape.reduce((product, dim) => product * dim, 1);
   const numbers = dtype === 'int32' || dtype === 'int64' ? integers(tensor, dtype, content, size) : undefined;
-  return { dtype, shape, ...(bytes ? { bytes } : {}), ...(numbers ? { numbers } : {}) };
+  return {
+    dtype,
+    shape,
+    ...(bytes ? { bytes } : {}),
+    ...(numbers ? { numbers } : {}),
+    listed: () => listedNumbers(tensor, dtype),
+    strings: () => tensor.strings(8),
+  };
+}
+
+/** Fields of TensorProto that list numbers, by element type: floats as bytes, the others as integers. */
+function listedNumbers(tensor: ProtoMessage, dtype: string): readonly number[] {
+  if (dtype === 'float32' || dtype === 'float64') {
+    const width = dtype === 'float32' ? 4 : 8;
+    const bytes = tensor.fixed(dtype === 'float32' ? 5 : 6, width);
+    if (bytes === undefined) return [];
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return Array.from({ length: bytes.length / width }, (_, i) =>
+      width === 4 ? view.getFloat32(4 * i, true) : view.getFloat64(8 * i, true),
+    );
+  }
+  const fields: Readonly<Record<string, number>> = { int64: 10, bool: 11, float16: 13, bfloat16: 13 };
+  return tensor.ints(fields[dtype] ?? 7);
 }
 
 /** Values of a small integer tensor, whose last stored one stands for those that follow. */

@@ -68,10 +68,10 @@ export class TfWalk {
     if (depth > 16) throw this.#budget.invalid('limit', 'functions call one another more than 16 deep');
     const values = new Map<string, readonly TfValue[]>([...args].map(([name, value]) => [name, [value]]));
     const valueOf = (input: string): TfValue => {
-      const { name, output } = parsed(input);
+      const { name, output } = parsedInput(input);
       return values.get(name)?.[output] ?? {};
     };
-    for (const node of ordered(nodes)) {
+    for (const node of orderedNodes(nodes)) {
       this.#budget.spend(1 + node.inputs.length);
       const inputs = node.inputs.filter((input) => !input.startsWith('^'));
       const given = inputs.map(valueOf);
@@ -162,7 +162,7 @@ export class TfWalk {
       name: prefix + node.name,
       op: node.op,
       family,
-      inputs: inputs.flatMap((name, i) => (given[i]?.weight ? [] : named(parsed(name).name, given[i]))),
+      inputs: inputs.flatMap((name, i) => (given[i]?.weight ? [] : named(parsedInput(name).name, given[i]))),
       outputs: [named(node.name, made[0])],
       weights,
       macs: macsOf(node, family, given, made[0]?.shape),
@@ -201,7 +201,7 @@ function macsOf(
 }
 
 /** `name`, `name:1`, or in functions `name:output:1`. */
-function parsed(input: string): { readonly name: string; readonly output: number } {
+export function parsedInput(input: string): { readonly name: string; readonly output: number } {
   const plain = input.startsWith('^') ? input.slice(1) : input;
   const parts = plain.split(':');
   const last = Number(parts.at(-1));
@@ -209,14 +209,14 @@ function parsed(input: string): { readonly name: string; readonly output: number
 }
 
 /** Nodes after those that they read; what stands in a cycle keeps its place at the end. */
-function ordered(nodes: readonly TfNode[]): readonly TfNode[] {
+export function orderedNodes(nodes: readonly TfNode[]): readonly TfNode[] {
   const byName = new Map(nodes.map((node) => [node.name, node]));
   const waiting = new Map<string, number>();
   const readers = new Map<string, TfNode[]>();
   const ready: TfNode[] = [];
   for (const node of byName.values()) {
     const sources = new Set(
-      node.inputs.map((input) => parsed(input).name).filter((name) => byName.has(name) && name !== node.name),
+      node.inputs.map((input) => parsedInput(input).name).filter((name) => byName.has(name) && name !== node.name),
     );
     waiting.set(node.name, sources.size);
     for (const source of sources) {

@@ -77,6 +77,7 @@ function nodeOf(node: Json, weights: ReadonlyMap<string, TfTensor>): TfNode {
     numbers: (key) => list(record(at(key)['list'])['i']).map(Number),
     // Strings are base64, as JSON of protobuf writes bytes.
     text: (key) => decoded(text(at(key)['s'])),
+    texts: (key) => list(record(at(key)['list'])['s']).map((each) => decoded(text(each))),
     type: (key) => typeOf(text(at(key)['type'])),
     shape: (key) => {
       const shape = record(at(key)['shape']);

@@ -6,7 +6,6 @@ import { policiesNamed } from '../../exits/adapt/search-designs.js';
 import { policyKinds } from '../../exits/policies/index.js';
 import type { PolicyKind } from '../../exits/policies/policy.js';
 import { exitHeads, type HeadKind } from '../../exits/heads/index.js';
-import { loadModel } from '../../onnx/node.js';
 import { basename, readJson } from '../../platform/node/files.js';
 import { sha256OfFile } from '../../platform/node/hash.js';
 import { parseProfile } from '../../runtime/index.js';
@@ -22,6 +21,7 @@ import {
   reportAssumed,
 } from '../data-options.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
+import { openModel } from '../open-model.js';
 import { defineVerb, option } from '../verb.js';
 
 const headKinds = Object.keys(exitHeads) as [HeadKind, ...HeadKind[]];
@@ -106,7 +106,7 @@ export const adapt = defineVerb({
     const { args, options } = context;
     const path = args[0]!;
     const profile = options.profile === undefined ? undefined : parseProfile(await readJson(options.profile));
-    const backbone = await loadModel(path);
+    const backbone = await openModel(path, context.console);
     const { preprocessing, assumed } = resolvePreprocessing(backbone, preprocessingGiven(options));
     reportAssumed(context, assumed);
     const modelSha256 = await sha256OfFile(path);

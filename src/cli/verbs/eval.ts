@@ -7,7 +7,6 @@ import { designForBatch, modeFlags, modeOf, modeOptions } from '../mode-options.
 import { evaluateClassifier } from '../../exits/evaluate-classifier.js';
 import { openClassifier } from '../../exits/open-classifier.js';
 import { isTextSource } from '../../data/node.js';
-import { loadModel } from '../../onnx/node.js';
 import {
   dataFlags,
   dataOptions,
@@ -20,6 +19,7 @@ import {
 import { milliseconds, percent, textTable } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { evaluateOnText, refuseImageOptions } from '../text-verbs.js';
+import { openModel } from '../open-model.js';
 import { defineVerb, option, UsageError } from '../verb.js';
 
 /** `50%`, as a share. */
@@ -67,7 +67,7 @@ export const evaluate = defineVerb({
   ],
   async run(context) {
     const { args, options, console, signal } = context;
-    const model = await withAdapter(await loadModel(args[0]!), options.adapter);
+    const model = await withAdapter(await openModel(args[0]!, context.console), options.adapter);
     if (isTextSource(options.data)) {
       refuseImageOptions(options);
       return await evaluateOnText(context, model, args[0]!, options.data, sessionGiven(options));

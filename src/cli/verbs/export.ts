@@ -1,8 +1,9 @@
 /** @file `cuttle export`: a network and its tails as a repository for inference servers of other makes. */
 import { z } from 'zod';
-import { loadModel, saveModel } from '../../onnx/node.js';
+import { saveModel } from '../../onnx/node.js';
 import { basename, exists, FileExistsError, joinPath, writeFileAtomic, writeJson } from '../../platform/node/files.js';
 import { exportTails, modelDigest } from '../../split/index.js';
+import { openModel } from '../open-model.js';
 import { defineVerb, option, UsageError } from '../verb.js';
 
 export const exportModel = defineVerb({
@@ -43,7 +44,7 @@ export const exportModel = defineVerb({
     const name = options.name ?? basename(path).replace(/\.onnx$/i, '');
     if (!/^[\w.-]+$/.test(name))
       throw new UsageError(`'${name}' is no name that every server takes`, 'Give another one with --name.');
-    const model = await loadModel(path);
+    const model = await openModel(path, console);
     const models = exportTails(model, { name, bits, layout, ...(cuts && { cuts }) });
     const index = joinPath(out, `${name}.tails.json`);
     if (!force && (await exists(index))) throw new FileExistsError(index);

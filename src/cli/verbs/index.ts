@@ -3,6 +3,7 @@ import type { Verb } from '../verb.js';
 import { adapt } from './adapt.js';
 import { audit } from './audit.js';
 import { bench } from './bench.js';
+import { convert } from './convert.js';
 import { demo } from './demo.js';
 import { evaluate } from './eval.js';
 import { exportModel } from './export.js';
@@ -26,6 +27,7 @@ export const verbs: readonly Verb[] = [
   run,
   merge,
   exportModel,
+  convert,
   serve,
   split,
   offload,

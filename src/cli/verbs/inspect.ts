@@ -1,16 +1,16 @@
 /** @file `cuttle inspect`: what a model is made of and what it costs, without running it. */
 import { z } from 'zod';
 import { formatType, requiredInputs } from '../../ir/index.js';
-import { loadModel } from '../../onnx/node.js';
 import { inspectModel } from '../../passes/index.js';
 import { binaryBytes, magnitude, textTable } from '../../report/index.js';
 import { dimOptions } from '../dims.js';
+import { openModel } from '../open-model.js';
 import { defineVerb } from '../verb.js';
 
 export const inspect = defineVerb({
   name: 'inspect',
   summary: 'Show what a model is made of: inputs, outputs, layers, parameters, MACs, memory.',
-  args: [['<model>', 'an ONNX file']],
+  args: [['<model>', 'an ONNX file, or one that is converted: TensorFlow Lite, GraphDef, SavedModel']],
   flags: [
     ['--dim <name=size...>', 'size of a symbolic dimension, such as batch=8; 1 where not given'],
     ['--top <count>', 'list only the most expensive layers'],
@@ -20,8 +20,8 @@ export const inspect = defineVerb({
     'cuttle inspect cuttle-demo/progressive.onnx',
     'cuttle inspect cuttle-demo/progressive.onnx --dim batch=8 --json',
   ],
-  async run({ args, options }) {
-    const model = await loadModel(args[0]!);
+  async run({ args, options, console }) {
+    const model = await openModel(args[0]!, console);
     const json = inspectModel(model, { symbols: options.dim });
     const { nodes } = json;
     const shown = options.top === undefined ? nodes : [...nodes].sort((a, b) => b.macs - a.macs).slice(0, options.top);

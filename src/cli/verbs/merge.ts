@@ -1,9 +1,10 @@
 /** @file `cuttle merge`: trained adapters into the weights of their network. */
 import { z } from 'zod';
-import { loadModel, saveModel } from '../../onnx/node.js';
+import { saveModel } from '../../onnx/node.js';
 import { mergeAdapters } from '../../passes/index.js';
 import { exists, FileExistsError } from '../../platform/node/files.js';
 import { readAdapters } from '../adapter-options.js';
+import { openModel } from '../open-model.js';
 import { defineVerb, option } from '../verb.js';
 
 export const merge = defineVerb({
@@ -22,11 +23,11 @@ export const merge = defineVerb({
     force: option.flag(),
   }),
   examples: ['cuttle merge digits.onnx digits.lora --out digits-adapted.onnx'],
-  async run({ args, options }) {
+  async run({ args, options, console }) {
     const { out, force } = options;
     if (!force && (await exists(out))) throw new FileExistsError(out);
     const set = await readAdapters(args[1]!);
-    const { model } = mergeAdapters(await loadModel(args[0]!), set);
+    const { model } = mergeAdapters(await openModel(args[0]!, console), set);
     await saveModel(out, model, { force });
     const weights = set.adapters.map(({ weight }) => weight);
     return {

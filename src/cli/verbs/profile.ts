@@ -1,6 +1,5 @@
 /** @file `cuttle profile`: where a model's time goes on this device, layer by layer. */
 import { z } from 'zod';
-import { loadModel } from '../../onnx/node.js';
 import {
   analyseProfile,
   measureRoofline,
@@ -16,6 +15,7 @@ import { ARCHITECTURE_KEY } from '../../zoo/index.js';
 import { dimOptions } from '../dims.js';
 import { binaryBytes, magnitude, milliseconds, percent, significant, textTable } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
+import { openModel } from '../open-model.js';
 import { defineVerb, option } from '../verb.js';
 
 export const profile = defineVerb({
@@ -46,10 +46,10 @@ export const profile = defineVerb({
     'cuttle profile cuttle-demo/progressive.onnx --top 10',
     'cuttle profile cuttle-demo/progressive.onnx --threads 1 --json > profile.json',
   ],
-  async run({ args, options, signal }) {
+  async run({ args, options, console, signal }) {
     const { save, force } = options;
     if (save !== undefined && !force && (await exists(save))) throw new FileExistsError(save);
-    const model = await loadModel(args[0]!);
+    const model = await openModel(args[0]!, console);
     const measured = await profileModel(model, {
       ...sessionGiven(options),
       symbols: options.dim,

@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { readClasses, resolvePreprocessing } from '../../data/index.js';
 import { preprocessImage } from '../../data/node.js';
 import { openClassifier } from '../../exits/open-classifier.js';
-import { loadModel } from '../../onnx/node.js';
 import { now } from '../../platform/index.js';
 import { preprocessingFlags, preprocessingGiven, preprocessingOptions, reportAssumed } from '../data-options.js';
 import { adapterFlag, withAdapter } from '../adapter-options.js';
@@ -12,6 +11,7 @@ import { modeFlags, modeOf, modeOptions } from '../mode-options.js';
 import { milliseconds, percent } from '../../report/index.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { writeText } from '../text-verbs.js';
+import { openModel } from '../open-model.js';
 import { defineVerb, option, UsageError } from '../verb.js';
 
 /** Classes that are listed for people. */
@@ -57,7 +57,7 @@ export const run = defineVerb({
         'give either --input FILE (an image) or --prompt TEXT (for a character model)',
         'See: cuttle run --help',
       );
-    const model = await withAdapter(await loadModel(args[0]!), options.adapter);
+    const model = await withAdapter(await openModel(args[0]!, context.console), options.adapter);
     if (prompt !== undefined) {
       const { length, temperature, seed } = options;
       return await writeText(context, model, args[0]!, { prompt, length, temperature, seed }, sessionGiven(options));

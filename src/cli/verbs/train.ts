@@ -1,7 +1,6 @@
 /** @file `cuttle train`: a network of the zoo from scratch, or an existing ONNX classifier further. */
 import { z } from 'zod';
 import { standardAugmentation, type Augmentation } from '../../data/index.js';
-import { loadModel } from '../../onnx/node.js';
 import { memoryUse } from '../../platform/node/cpu.js';
 import { exists, fileInfo, FileExistsError } from '../../platform/node/files.js';
 import { scheduleNames, type OptimizerSpec, type TrainEvent, type TrainedModel } from '../../train/index.js';
@@ -28,6 +27,7 @@ import {
 } from '../data-options.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { adapterRequest, loraFlags, loraOptions } from '../adapter-options.js';
+import { openModel } from '../open-model.js';
 import { defineVerb, option, UsageError, type VerbContext } from '../verb.js';
 
 const optimizers: Readonly<Record<'sgd' | 'adam' | 'adamw', OptimizerSpec>> = {
@@ -128,7 +128,7 @@ export const train = defineVerb({
     if (onText) refuseImageOptions(options);
     else if (options.window !== undefined) throw new UsageError('--window: is for text, but the data is images');
     if (!options.force && (await exists(options.out))) throw new FileExistsError(options.out);
-    const existing = options.model === undefined ? undefined : await loadModel(options.model);
+    const existing = options.model === undefined ? undefined : await openModel(options.model, context.console);
     if (onText && options.lora !== undefined) throw new UsageError('--lora: is for images, but the data is text');
     const adapterOptions = options.lora === undefined ? undefined : adapterRequest(existing!, options);
     if (onText)

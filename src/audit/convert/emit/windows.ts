@@ -198,19 +198,23 @@ export function resize(
   { mode, alignCorners, halfPixel }: Resizing,
 ): Flow {
   const raw = mode === 'nearest' && sameScale(x, out);
-  const sizes = e.int64(size);
+  const given = raw ? e.stored(x, 'channelsFirst') : e.real(x, 'channelsFirst');
   const nearest = alignCorners || halfPixel ? 'round_prefer_ceil' : 'floor';
-  const name = e.op(
-    'Resize',
-    [raw ? e.stored(x, 'channelsFirst') : e.real(x, 'channelsFirst'), undefined, undefined, sizes],
-    {
-      axes: [2, 3],
-      mode,
-      coordinate_transformation_mode: alignCorners ? 'align_corners' : halfPixel ? 'half_pixel' : 'asymmetric',
-      nearest_mode: mode === 'nearest' ? nearest : undefined,
-    },
-  );
+  const name = e.op('Resize', [given, undefined, undefined, fullSize(e, x, given, size)], {
+    mode,
+    coordinate_transformation_mode: alignCorners ? 'align_corners' : halfPixel ? 'half_pixel' : 'asymmetric',
+    nearest_mode: mode === 'nearest' ? nearest : undefined,
+  });
   return e.result(out, name, 'channelsFirst', raw ? 'stored' : 'real');
+}
+
+/** All four sizes of a resized picture. ONNX Runtime 1.30.0 refuses sizes of the spatial axes alone (`axes` with `sizes`). */
+function fullSize(e: Emitter, x: Flow, given: string, size: Flow): string {
+  const [batch, channels] = [x.shape?.[0], x.shape?.at(-1)];
+  if (size.constant && typeof batch === 'number' && typeof channels === 'number')
+    return e.builder.int64s([batch, channels, ...size.constant.numbers()]);
+  const outer = e.op('Shape', [given], { start: 0, end: 2 });
+  return e.op('Concat', [outer, e.int64(size)], { axis: 0 });
 }
 
 /** Zeros around the spatial axes, kept open for a convolution to take over; `undefined` where other axes are padded. */

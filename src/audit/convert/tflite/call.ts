@@ -2,6 +2,7 @@
 import type { FlatTable } from '../../read/flatbuffer.js';
 import { CannotConvert, type Emitter } from '../emitter.js';
 import type { Activation } from '../emit/activation.js';
+import type { Operands } from '../emit/operands.js';
 import type { Padding } from '../emit/windows.js';
 import type { Flow, Stated } from '../flow.js';
 
@@ -17,7 +18,7 @@ export interface Surroundings {
 }
 
 /** An operator with its inputs converted. Settings are fields of its options table by id (TensorFlow Lite schema v3). */
-export class Call {
+export class Call implements Operands {
   readonly op: string;
   readonly inputs: readonly (Flow | undefined)[];
   readonly outputs: readonly Stated[];

@@ -1,8 +1,7 @@
 /** @file TensorFlow Lite → ONNX: one walk over a sub-graph's operators, each by its rule. */
 import { GraphBuilder, tensorType, type Model } from '../../../ir/index.js';
-import { AuditError } from '../../errors.js';
 import type { ReadLimits } from '../../read/limits.js';
-import { CannotConvert, Emitter, unsupportedOperators } from '../emitter.js';
+import { CannotConvert, Emitter, noSignature, unsupportedOperators } from '../emitter.js';
 import { finished, type Ends } from '../finish.js';
 import { arranged, type Flow, type Layout, type Stated } from '../flow.js';
 import { Call, type Surroundings, type TfliteRule } from './call.js';
@@ -124,11 +123,10 @@ class TfliteWalk implements Surroundings {
     const wanted = this.#options.signature;
     const found = signatures.find(({ key }) => key === wanted);
     if (wanted !== undefined && found === undefined)
-      throw new AuditError('no-signature', `the model has no signature '${wanted}'`, {
-        kind: 'usage',
-        hint:
-          signatures.length === 0 ? 'It has none at all.' : `It has: ${signatures.map(({ key }) => key).join(', ')}.`,
-      });
+      throw noSignature(
+        wanted,
+        signatures.map(({ key }) => key),
+      );
     return (
       found ?? signatures.find(({ key }) => key === 'serving_default') ?? signatures.find(({ graph }) => graph === 0)
     );
@@ -185,7 +183,9 @@ class TfliteWalk implements Surroundings {
     for (const [position, operator] of graph.operators.entries()) {
       const outputs = operator.outputs.map((tensor) => graph.tensors[tensor]!);
       e.stem = outputs[0]?.name.split(';')[0] || `${operator.op}_${position}`;
-      const made = this.#made(e, operator.op, () => {
+      // What follows from another operator's refusal is no reason of its own.
+      const spoilt = operator.inputs.some((tensor) => values.get(tensor)?.stored.stated === REFUSED);
+      const made = this.#made(e, operator.op, spoilt, () => {
         const given = operator.inputs.map(valueOf);
         e.integer = [...given, ...outputs].some((value) => value !== undefined && isInteger(value));
         return new Call(operator.op, given, outputs, operator.options, operator.custom, this);
@@ -196,12 +196,12 @@ class TfliteWalk implements Surroundings {
     return graph.outputs.map((tensor) => valueOf(tensor)!);
   }
 
-  #made(e: Emitter, op: string, call: () => Call): readonly Flow[] | undefined {
+  #made(e: Emitter, op: string, spoilt: boolean, call: () => Call): readonly Flow[] | undefined {
     try {
       return tfliteRules.get(op)?.(e, call());
     } catch (error) {
       if (!(error instanceof CannotConvert)) throw error;
-      if (!this.#refused.has(op)) this.#refused.set(op, error.message);
+      if (!spoilt && !this.#refused.has(op)) this.#refused.set(op, error.message);
       return undefined;
     }
   }
@@ -211,9 +211,12 @@ class TfliteWalk implements Surroundings {
 const isInteger = (value: Stated & { readonly constant?: unknown }): boolean =>
   value.constant === undefined && value.quantisation !== undefined;
 
+/** The name of what is not there. */
+const REFUSED = '?';
+
 /** Stands in for the result of an operator that cannot be converted, so that all such operators are found at once. */
 function refused(out: Stated): Flow {
-  const any = { stated: '?', channelsFirst: '?' };
+  const any = { stated: REFUSED, channelsFirst: REFUSED };
   return { ...out, stored: any, real: { ...any } };
 }
 

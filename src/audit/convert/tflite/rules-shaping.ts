@@ -117,11 +117,15 @@ function sliced(e: Emitter, call: Call): readonly Flow[] {
       ),
     ];
   }
-  if (size.constant === undefined || size.constant.numbers().includes(-1))
-    throw new CannotConvert('sizes are computed at run time');
   const from = e.int64(begin);
-  return [rearranged(e, call.out, x, (name) => e.op('Slice', [name, from, e.op('Add', [from, e.int64(size)])]))];
+  const count = e.int64(size);
+  // A size of -1 goes to the end.
+  const open = e.op('Less', [count, e.builder.constant(Tensor.scalar('int64', 0))]);
+  const end = e.op('Where', [open, e.builder.constant(Tensor.scalar('int64', FAR)), e.op('Add', [from, count])]);
+  return [rearranged(e, call.out, x, (name) => e.op('Slice', [name, from, end]))];
 }
+
+const FAR = 2 ** 31 - 1;
 
 const endOf = (at: number, count: number, x: Stated, axis: number): number | undefined =>
   count < 0 || at + count === x.shape?.[axis] ? undefined : at + count;
