@@ -11,8 +11,8 @@ export {
   type WorkerOptions,
 } from './run/executor.js';
 export { readRecords, RunFolder, type JournalEntry, type Plan, type RunFile } from './run/folder.js';
-export type { AppOrigin, AppRecord, ModelRecord } from './record.js';
 export type { AuditJob, JobOutcome } from './run/outcome.js';
+export { queueExecutor, serveQueue, type QueueOptions, type ServeOptions } from './run/queue.js';
 export {
   runAudit,
   type Fetch,

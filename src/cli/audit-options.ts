@@ -19,6 +19,8 @@ export const workerOptions = {
   timeLimit: option.positive().optional(),
 };
 
+const queueAddress = z.url({ protocol: /^rediss?$/, error: 'is no address that begins with redis:// or rediss://' });
+
 export const auditFlags = [
   ['--out <folder>', 'folder of the run: plan, journal, records; the same command resumes it'],
   ['--fdroid <url>', 'apps of an F-Droid repository, such as https://f-droid.org/repo'],
@@ -28,6 +30,7 @@ export const auditFlags = [
   ['--limit <count>', 'audit so many at most, the first of the plan'],
   ['--rate <number>', 'requests to one host in a second (default 1)'],
   ['--connections <count>', 'connections to one host at a time (default 1)'],
+  ['--queue <url>', 'have workers elsewhere do it (cuttle audit worker) over a Redis, such as redis://127.0.0.1:6379'],
   ['--downloads <folder>', 'keep what is fetched here, and fetch nothing that is there'],
   ...workerFlags,
 ] as const;
@@ -41,9 +44,32 @@ export const auditOptions = z.object({
   limit: option.count().optional(),
   rate: option.positive().default(1),
   connections: option.count().default(1),
+  queue: queueAddress.optional(),
   downloads: option.text().optional(),
   ...workerOptions,
   json: option.flag(),
 });
 
 export type AuditOptions = z.infer<typeof auditOptions>;
+
+export const auditWorkerFlags = [
+  ['--queue <url>', 'Redis that jobs come from, such as redis://127.0.0.1:6379'],
+  ...workerFlags,
+  ['--map <paths...>', 'FROM=TO: paths of the run that begin with FROM lie below TO here'],
+  ['--idle <seconds>', 'end when there was no job for so long (default: never)'],
+  ['--lock <seconds>', 'a worker without a sign of life for so long loses its jobs to others (default 30)'],
+] as const;
+
+export const auditWorkerOptions = z.object({
+  queue: queueAddress,
+  ...workerOptions,
+  map: z
+    .array(z.string().regex(/^[^=]+=[^=]+$/, 'must be FROM=TO'))
+    .default([])
+    .transform((pairs) => pairs.map((pair) => pair.split('=') as [string, string])),
+  idle: option.positive().optional(),
+  lock: option.positive().default(30),
+  json: option.flag(),
+});
+
+export type AuditWorkerOptions = z.infer<typeof auditWorkerOptions>;

@@ -10,7 +10,7 @@ import {
   type Plan,
   type PlanItem,
 } from '../audit/node.js';
-import { joinPath } from '../platform/node/files.js';
+import { joinPath, resolvePath } from '../platform/node/files.js';
 import { packageVersion } from '../platform/node/package.js';
 import { environment } from '../platform/node/process.js';
 import type { AuditOptions } from './audit-options.js';
@@ -43,7 +43,8 @@ export async function openSources(
       'AndroZoo gives apps to holders of a key',
       'Ask for one at https://androzoo.uni.lu/access, and set ANDROZOO_KEY.',
     );
-  const folder = downloads ?? joinPath(out, 'downloads');
+  // Workers elsewhere take paths as they are said.
+  const folder = resolvePath(downloads ?? joinPath(out, 'downloads'));
   const fetcher = new Fetcher({ userAgent: `cuttle/${await packageVersion()}`, requestsPerSecond: rate, connections });
   async function* items(files: readonly PlanItem[]): AsyncGenerator<PlanItem> {
     yield* files;

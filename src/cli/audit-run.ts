@@ -3,6 +3,7 @@ import {
   DEFAULT_WORKER_BYTES,
   localExecutor,
   modelBytesWithin,
+  queueExecutor,
   runAudit,
   RunFolder,
   type RunProgress,
@@ -22,12 +23,15 @@ export async function auditApps({ args, options, console, signal }: VerbContext<
   const sources = await openSources(args, options, signal);
   await using folder = await RunFolder.open(out, sources.asked, () => sources.plan());
   for (const { locator, reason } of folder.run.unreadable) console.warn(`'${locator}' is left out: it ${reason}`);
-  await using executor = localExecutor({
-    workers: options.workers ?? describeNodeHost().logicalCores,
-    memoryBytes: memory,
-    workFolder: folder.work,
-    ...(timeLimit !== undefined && { timeMs: timeLimit * 1000 }),
-  });
+  await using executor =
+    options.queue === undefined
+      ? localExecutor({
+          workers: options.workers ?? describeNodeHost().logicalCores,
+          memoryBytes: memory,
+          workFolder: folder.work,
+          ...(timeLimit !== undefined && { timeMs: timeLimit * 1000 }),
+        })
+      : await queueExecutor({ url: options.queue, runId: folder.run.id });
   const { items, bytes } = folder.run;
   // Bytes tell better than items how long the rest takes; not every source says how many there are.
   const progress = console.progress('audit', bytes > 0 ? bytes : items);

@@ -41,6 +41,7 @@ const libraries: readonly (readonly [library: RegExp, rooms: readonly string[]])
   [/^onnxruntime-/, ['runtime']],
   [/^node:/, ['platform']],
   [/^commander$/, ['cli']],
+  [/^(bullmq|ioredis)$/, ['audit/run']],
   [/^(fflate|lz4-napi|@hpcc-js\/wasm-zstd)$/, ['audit', 'split', 'platform']],
   [/^(sharp|tar-stream|mnist)$/, ['data', 'platform']],
 ];

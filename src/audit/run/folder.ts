@@ -10,6 +10,7 @@ import {
   writeFileAtomic,
   writeJson,
 } from '../../platform/node/files.js';
+import { randomToken } from '../../platform/node/hash.js';
 import { fileChunks, linesOf, openLineFile, type LineFile } from '../../platform/node/lines.js';
 import { holdLock, type Lock } from '../../platform/node/lock.js';
 import { AuditError } from '../errors.js';
@@ -22,6 +23,8 @@ import { existingRecord, recordPath } from './records.js';
 export interface RunFile {
   readonly kind: 'cuttle.audit-run';
   readonly schema: 1;
+  /** Tells runs apart in a queue. */
+  readonly id: string;
   /** What was asked, as its verb states it: a run is resumed by asking the same again. */
   readonly asked: Readonly<Record<string, unknown>>;
   readonly items: number;
@@ -142,7 +145,15 @@ async function writePlan(folder: string, file: string, asked: RunFile['asked'], 
   // Without run.json there is no plan: what a kill left of one, or of its journal, is written anew.
   await removeFile(joinPath(folder, 'journal.jsonl'));
   await writeFileAtomic(joinPath(folder, 'plan.jsonl'), batched(lines()), { force: true });
-  const run: RunFile = { kind: 'cuttle.audit-run', schema: 1, asked, items, bytes, unreadable: plan.unreadable ?? [] };
+  const run: RunFile = {
+    kind: 'cuttle.audit-run',
+    schema: 1,
+    id: randomToken(),
+    asked,
+    items,
+    bytes,
+    unreadable: plan.unreadable ?? [],
+  };
   await writeJson(file, run);
   return run;
 }
@@ -186,10 +197,7 @@ async function* journalOf(folder: string): AsyncGenerator<JournalEntry> {
  * are there. Throws AuditError where the folder holds no run.
  */
 export async function* readRecords(folder: string): AsyncGenerator<AppRecord> {
-  if ((await fileInfo(joinPath(folder, 'run.json'))) === undefined)
-    throw new AuditError('run-folder', `'${folder}' holds no run`, {
-      hint: 'Make one with: cuttle audit PATH --out DIR',
-    });
+  await requireRun(folder);
   const found: (string | undefined)[] = [];
   for await (const { item, outcome } of journalOf(folder))
     if (outcome.status === 'recorded' || outcome.status === 'failed') found[item] = outcome.sha256;
@@ -198,4 +206,26 @@ export async function* readRecords(folder: string): AsyncGenerator<AppRecord> {
       sha256 === undefined ? undefined : await existingRecord(recordPath(joinPath(folder, 'records'), sha256));
     if (record !== undefined) yield record;
   }
+}
+
+/** Items of a run whose contents have a record, with the record's checksum. Throws AuditError where the folder holds no run. */
+export async function* recordedItems(
+  folder: string,
+): AsyncGenerator<{ readonly item: PlanItem; readonly sha256: string }> {
+  await requireRun(folder);
+  const found = new Map<number, string>();
+  for await (const { item, outcome } of journalOf(folder))
+    if (outcome.status === 'recorded') found.set(item, outcome.sha256);
+  let index = 0;
+  for await (const item of planOf(folder)) {
+    const sha256 = found.get(index++);
+    if (sha256 !== undefined) yield { item, sha256 };
+  }
+}
+
+async function requireRun(folder: string): Promise<void> {
+  if ((await fileInfo(joinPath(folder, 'run.json'))) === undefined)
+    throw new AuditError('run-folder', `'${folder}' holds no run`, {
+      hint: 'Make one with: cuttle audit PATH --out DIR',
+    });
 }

@@ -102,6 +102,8 @@ export async function runAudit(folder: RunFolder, options: RunOptions): Promise<
       }),
     ),
   );
+  // Lets go of the plan's file where it was not read to its end.
+  await pending.return(undefined);
   options.signal?.throwIfAborted();
   if (stop.signal.aborted) throw stop.signal.reason;
   for (const result of results) if (result.status === 'rejected') throw result.reason;

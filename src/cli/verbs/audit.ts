@@ -2,6 +2,7 @@
 import { auditOptions, auditFlags } from '../audit-options.js';
 import { auditApps } from '../audit-run.js';
 import { defineVerb } from '../verb.js';
+import { auditWorker } from './audit-worker.js';
 
 export const audit = defineVerb({
   name: 'audit',
@@ -10,5 +11,6 @@ export const audit = defineVerb({
   flags: auditFlags,
   options: auditOptions,
   examples: ['cuttle audit apps --out audit', 'cuttle audit app.apk model.tflite --out audit --workers 1'],
+  verbs: [auditWorker],
   run: auditApps,
 });

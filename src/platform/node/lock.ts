@@ -67,7 +67,8 @@ function parse(text: string): { readonly pid?: number; readonly host?: string } 
   }
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this machine lives. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
