@@ -10,7 +10,7 @@ export {
   type Executor,
   type WorkerOptions,
 } from './run/executor.js';
-export { readRecords, RunFolder, type JournalEntry, type Plan, type RunFile } from './run/folder.js';
+export { readRecords, recordedItems, RunFolder, type JournalEntry, type Plan, type RunFile } from './run/folder.js';
 export type { AuditJob, JobOutcome } from './run/outcome.js';
 export { queueExecutor, serveQueue, type QueueOptions, type ServeOptions } from './run/queue.js';
 export {
@@ -29,3 +29,5 @@ export { ANDROZOO_URL, androzooItems, urlItems } from './sources/lists.js';
 export { remoteFetch, type RemoteOptions } from './sources/remote.js';
 export type { Manners } from './sources/hosts.js';
 export type { PlanItem } from './sources/item.js';
+export { extractModels, type ExtractedModel, type ExtractOptions, type Extraction } from './run/extract.js';
+export type { Measurement } from './measurement.js';

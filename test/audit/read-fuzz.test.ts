@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { findModels, readAuditModel, type ModelFormat, type ReadOptions } from '../../src/audit/index.js';
 import { CuttleError } from '../../src/ir/index.js';
 import { createRandom, type Random } from '../../src/platform/index.js';
+import { defaultReadLimits } from '../../src/audit/read/limits.js';
 import { field, varint } from '../onnx/wire.js';
 import { haveModels, modelBytes } from './models.js';
 
@@ -204,7 +205,7 @@ describe('bombs', () => {
   });
 
   test('limits are the caller’s to lower', () => {
-    const limits = { maxFileBytes: 1000, maxItems: 10, maxLayers: 1, maxDepth: 2, maxRank: 4, maxNameLength: 10 };
+    const limits = { ...defaultReadLimits, maxFileBytes: 1000, maxItems: 10, maxLayers: 1, maxDepth: 2, maxRank: 4 };
     expect(() =>
       readAuditModel('ncnn', text('7767517\n1 1\nInput a 0 1 b 0=1 1=1 2=1\nReLU r 1 1 b c\n'), { limits }),
     ).toThrow(CuttleError);

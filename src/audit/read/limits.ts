@@ -5,6 +5,8 @@ import { AuditError } from '../errors.js';
 export interface ReadLimits {
   /** Bytes of one model file. */
   readonly maxFileBytes: number;
+  /** Bytes that the entries of a bundle unpack to. */
+  readonly maxUnpackedBytes: number;
   /** Tables, messages, fields and list items that are looked at; shared or cyclic offsets count each time. */
   readonly maxItems: number;
   /** Layers of one model. */
@@ -20,6 +22,7 @@ export interface ReadLimits {
 /** What is read unless a caller says otherwise. */
 export const defaultReadLimits: ReadLimits = {
   maxFileBytes: 2 ** 31 - 1,
+  maxUnpackedBytes: 2 ** 30,
   maxItems: 8_000_000,
   maxLayers: 200_000,
   maxDepth: 64,

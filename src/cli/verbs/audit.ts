@@ -2,6 +2,8 @@
 import { auditOptions, auditFlags } from '../audit-options.js';
 import { auditApps } from '../audit-run.js';
 import { defineVerb } from '../verb.js';
+import { auditBench } from './audit-bench.js';
+import { auditExtract } from './audit-extract.js';
 import { auditWorker } from './audit-worker.js';
 
 export const audit = defineVerb({
@@ -11,6 +13,6 @@ export const audit = defineVerb({
   flags: auditFlags,
   options: auditOptions,
   examples: ['cuttle audit apps --out audit', 'cuttle audit app.apk model.tflite --out audit --workers 1'],
-  verbs: [auditWorker],
+  verbs: [auditWorker, auditBench, auditExtract],
   run: auditApps,
 });
