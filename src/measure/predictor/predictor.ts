@@ -5,7 +5,7 @@ import { spearman } from '../rank.js';
 import { median } from '../statistics.js';
 import { describeLayers, featureNames, type DescribedLayer, type Features } from './features.js';
 import { fusedLayers } from './fused-layers.js';
-import { apply, fitLearner, type Learner, type LearnerOptions } from './regression.js';
+import { apply, fitLaw, fitLearner, lawTime, type LearnerOptions } from './regression.js';
 import { PREDICTOR_VERSION, PredictorError, type NetworkSample, type Predictor } from './schema.js';
 
 export interface Prediction {
@@ -13,12 +13,15 @@ export interface Prediction {
   readonly layers: readonly (DescribedLayer & { readonly ms: number })[];
 }
 
-/** Learners that compete for every family. */
-const CONTESTANTS: Readonly<Record<string, LearnerOptions>> = {
-  ridge: { linear: true, ridge: 0.01, rounds: 0 },
-  'strong ridge': { linear: true, ridge: 0.1, rounds: 0 },
-  'ridge and stumps': { linear: true, ridge: 0.05, rounds: 100 },
-  stumps: { linear: false, ridge: 0, rounds: 300 },
+/** Learners that compete for every family. Those without a law learn the time itself, the others what it is of the law's. */
+const CONTESTANTS: Readonly<Record<string, LearnerOptions & { readonly law: boolean }>> = {
+  law: { law: true, linear: false, ridge: 0, rounds: 0 },
+  'law and ridge': { law: true, linear: true, ridge: 0.1, rounds: 0 },
+  'law and stumps': { law: true, linear: false, ridge: 0, rounds: 100 },
+  'law, ridge and stumps': { law: true, linear: true, ridge: 0.1, rounds: 60 },
+  ridge: { law: false, linear: true, ridge: 0.02, rounds: 0 },
+  'ridge and stumps': { law: false, linear: true, ridge: 0.05, rounds: 100 },
+  stumps: { law: false, linear: false, ridge: 0, rounds: 300 },
 };
 
 /** Fewer layers than this say nothing of their family; then all layers together do. */
@@ -82,72 +85,84 @@ export function predictLatency(
 
 const inputOf = (features: Features): number[] => featureNames.map((name) => Math.log1p(features[name]));
 
-function layerTime(
-  { families }: Fitted,
-  { family, features }: Pick<NetworkSample['fused'][number], 'family' | 'features'>,
-): number {
-  const { fitted } = families[family] ?? families[ANY]!;
-  return Math.exp(apply(fitted, inputOf(features)));
+type FittedFamily = Pick<Predictor['families'][string], 'law' | 'fitted'>;
+
+function timeOf({ law, fitted }: FittedFamily, features: Features): number {
+  return Math.exp(apply(fitted, inputOf(features))) * (law === undefined ? 1 : lawTime(law, features));
+}
+
+function layerTime({ families }: Fitted, { family, features }: NetworkSample['fused'][number]): number {
+  return timeOf(families[family] ?? families[ANY]!, features);
 }
 
 function runTime({ overhead }: Fitted, layers: readonly { readonly ms: number }[]): number {
   return layers.reduce((sum, { ms }) => sum + ms, overhead.runMs + overhead.layerMs * layers.length);
 }
 
+/** A layer to learn from. */
+interface Row {
+  readonly group: string;
+  readonly features: Features;
+  readonly ms: number;
+  /** Its part of its network's kernel time: how much an error about it matters. */
+  readonly weight: number;
+}
+
 function fitFamilies(samples: readonly NetworkSample[]): Fitted {
-  const rows = samples.flatMap(({ group, layers }) =>
-    layers.filter(({ ms }) => ms > 0).map((layer) => ({ ...layer, group })),
-  );
-  const byFamily = new Map<string, typeof rows>([[ANY, rows]]);
-  for (const row of rows) byFamily.set(row.family, [...(byFamily.get(row.family) ?? []), row]);
+  const byFamily = new Map<string, Row[]>([[ANY, []]]);
+  for (const { group, layers } of samples) {
+    const total = layers.reduce((sum, { ms }) => sum + ms, 0);
+    for (const { family, features, ms } of layers) {
+      if (!(ms > 0)) continue;
+      const row = { group, features, ms, weight: ms / total };
+      byFamily.get(ANY)!.push(row);
+      byFamily.set(family, [...(byFamily.get(family) ?? []), row]);
+    }
+  }
   const families: Predictor['families'] = {};
-  for (const [family, members] of byFamily) {
-    if (family !== ANY && members.length < ENOUGH) continue;
-    const xs = members.map(({ features }) => inputOf(features));
-    const ys = members.map(({ ms }) => Math.log(ms));
-    const groups = members.map(({ group }) => group);
-    const ranked = Object.entries(CONTESTANTS)
-      .map(([learner, options]) => ({ learner, options, medianError: heldOutError(xs, ys, groups, options) }))
-      .sort((a, b) => a.medianError.squared - b.medianError.squared);
-    const { learner, options, medianError } = ranked[0]!;
-    families[family] = {
-      learner,
-      layers: members.length,
-      medianError: medianError.median,
-      fitted: fitLearner(xs, ys, options),
-    };
+  for (const [family, rows] of byFamily) {
+    if (family !== ANY && rows.length < ENOUGH) continue;
+    const [best] = Object.entries(CONTESTANTS)
+      .map(([learner, options]) => ({ learner, options, error: heldOutError(rows, options) }))
+      .sort((a, b) => a.error.squared - b.error.squared);
+    const { learner, options, error } = best!;
+    families[family] = { learner, layers: rows.length, medianError: error.median, ...fitRows(rows, options) };
   }
   return { families, overhead: fitOverhead(samples) };
 }
 
-/** Error on layers of groups that were left out, on the logarithmic scale (mean square) and as a share (median). */
+function fitRows(rows: readonly Row[], { law: lawful, ...options }: (typeof CONTESTANTS)[string]): FittedFamily {
+  const law = lawful
+    ? fitLaw(
+        rows.map(({ features }) => features),
+        rows.map(({ ms }) => ms),
+      )
+    : undefined;
+  const xs = rows.map(({ features }) => inputOf(features));
+  const ys = rows.map(({ features, ms }) => Math.log(ms / (law === undefined ? 1 : lawTime(law, features))));
+  return { ...(law && { law }), fitted: fitLearner(xs, ys, options) };
+}
+
+/** Error on layers of groups that were left out: on the logarithmic scale, weighted (mean square), and as a share (median). */
 function heldOutError(
-  xs: readonly (readonly number[])[],
-  ys: readonly number[],
-  groups: readonly string[],
-  options: LearnerOptions,
+  rows: readonly Row[],
+  options: (typeof CONTESTANTS)[string],
 ): { readonly squared: number; readonly median: number } {
-  const names = [...new Set(groups)];
+  const names = [...new Set(rows.map(({ group }) => group))];
   // One group alone is split into five parts; neighbouring layers then know of each other, but there is nothing better.
-  const folds =
-    names.length > 1 ? groups.map((group) => names.indexOf(group)) : ys.map((_, i) => i % Math.min(5, ys.length));
-  const errors: number[] = [];
+  const folds = rows.map(({ group }, i) => (names.length > 1 ? names.indexOf(group) : i % 5));
+  const errors: { readonly error: number; readonly weight: number }[] = [];
   for (const fold of new Set(folds)) {
-    const inside = folds.flatMap((at, i) => (at === fold ? [] : [i]));
+    const inside = rows.filter((_, i) => folds[i] !== fold);
     if (inside.length === 0) continue;
-    const learner: Learner = fitLearner(
-      inside.map((i) => xs[i]!),
-      inside.map((i) => ys[i]!),
-      options,
-    );
-    folds.forEach((at, i) => {
-      if (at === fold) errors.push(apply(learner, xs[i]!) - ys[i]!);
-    });
+    const fitted = fitRows(inside, options);
+    for (const { features, ms, weight } of rows.filter((_, i) => folds[i] === fold))
+      errors.push({ error: Math.log(timeOf(fitted, features) / ms), weight });
   }
-  if (errors.length === 0) return { squared: 0, median: 0 };
+  const weights = errors.reduce((sum, { weight }) => sum + weight, 0);
   return {
-    squared: errors.reduce((sum, error) => sum + error ** 2, 0) / errors.length,
-    median: median(errors.map((error) => Math.abs(Math.exp(error) - 1))),
+    squared: errors.reduce((sum, { error, weight }) => sum + weight * error ** 2, 0) / (weights || 1),
+    median: errors.length === 0 ? 0 : median(errors.map(({ error }) => Math.abs(Math.exp(error) - 1))),
   };
 }
 

@@ -1,4 +1,4 @@
-/** @file Two small learners of a layer's time: ridge regression on logarithms, and boosted stumps on what it leaves. */
+/** @file Small learners of a layer's time: a law of operations and bytes, ridge regression on logarithms, boosted stumps on what these leave. */
 import * as z from 'zod/mini';
 
 /** One decision on one feature. */
@@ -66,6 +66,46 @@ export function fitLearner(
     for (let i = 0; i < n; i++) residuals[i]! -= columns[stump.feature]![i]! <= stump.at ? stump.below : stump.above;
   }
   return learner;
+}
+
+/** JSON schema of a law of time: so much per operation, per byte and per layer, ms. */
+export const lawSchema = z.object({ perFlop: z.number(), perByte: z.number(), perLayer: z.number() });
+
+export type Law = z.infer<typeof lawSchema>;
+
+/** Work of a layer as the law takes it. */
+export interface Worked {
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export const lawTime = ({ perFlop, perByte, perLayer }: Law, { flops, bytes }: Worked): number =>
+  perFlop * flops + perByte * bytes + perLayer;
+
+/**
+ * The law with non-negative coefficients whose relative errors have the least squares: of all choices of coefficients that are not
+ * zero, the best one that stays non-negative. Times must be positive; needs at least one.
+ */
+export function fitLaw(work: readonly Worked[], times: readonly number[]): Law {
+  const rows = work.map(({ flops, bytes }, i) => [flops / times[i]!, bytes / times[i]!, 1 / times[i]!]);
+  const sizes = [0, 1, 2].map((c) => Math.hypot(...rows.map((row) => row[c]!)) || 1);
+  let best: { readonly law: Law; readonly error: number } | undefined;
+  for (let choice = 1; choice < 8; choice++) {
+    const used = [0, 1, 2].filter((c) => (choice & (1 << c)) !== 0);
+    const weights = solveRidge(
+      rows.map((row) => used.map((c) => row[c]! / sizes[c]!)),
+      rows.map(() => 1),
+      { centre: used.map(() => 0), scale: used.map(() => 1), intercept: 0, ridge: 1e-9 },
+    );
+    if (weights.some((weight) => weight < 0)) continue;
+    const [perFlop, perByte, perLayer] = [0, 1, 2].map((c) =>
+      used.includes(c) ? weights[used.indexOf(c)]! / sizes[c]! : 0,
+    );
+    const law = { perFlop: perFlop!, perByte: perByte!, perLayer: perLayer! };
+    const error = work.reduce((sum, item, i) => sum + (lawTime(law, item) / times[i]! - 1) ** 2, 0);
+    if (best === undefined || error < best.error) best = { law, error };
+  }
+  return best!.law;
 }
 
 function solveRidge(

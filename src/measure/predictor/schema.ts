@@ -4,7 +4,7 @@ import { CuttleError } from '../../ir/index.js';
 import { inEnglish } from '../../platform/index.js';
 import { deviceSchema } from '../../runtime/index.js';
 import { families, featureNames } from './features.js';
-import { learnerSchema } from './regression.js';
+import { lawSchema, learnerSchema } from './regression.js';
 
 export const PREDICTOR_VERSION = 1;
 
@@ -53,6 +53,9 @@ export const predictorSchema = z.object({
       layers: z.int(),
       /** Median |predicted / measured − 1| of held-out layers. */
       medianError: z.number(),
+      /** Time by operations and bytes; absent where the learner does without. */
+      law: z.optional(lawSchema),
+      /** Logarithm of the time, or of its ratio to the law. */
       fitted: learnerSchema,
     }),
   ),
