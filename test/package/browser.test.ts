@@ -48,7 +48,9 @@ describe.each(browserEntries)('%s in a browser', (_, entry) => {
   const { files, packages, dynamic } = reach(entry);
 
   test('reaches no Node module statically', () => {
-    expect([...packages.keys()].filter((name) => !/^(zod|fflate|@noble\/hashes|@bufbuild\/protobuf)(\/|$)/.test(name))).toEqual([]);
+    expect(
+      [...packages.keys()].filter((name) => !/^(zod|fflate|@noble\/hashes|@bufbuild\/protobuf)(\/|$)/.test(name)),
+    ).toEqual([]);
     const node = [...files].filter(([file]) => file.startsWith('src/platform/node/') || file.endsWith('/node.ts'));
     expect(node.map(([file, chain]) => [...chain, file].join(' → '))).toEqual([]);
   });
