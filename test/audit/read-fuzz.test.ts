@@ -1,4 +1,6 @@
 /** @file Broken and hostile models end in a branded error or in a model, never in another exception, a hang or unbounded memory. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findModels, readAuditModel, type ModelFormat, type ReadOptions } from '../../src/audit/index.js';
 import { CuttleError } from '../../src/ir/index.js';
@@ -106,6 +108,8 @@ const graphModel = text(
 
 const nothing = new Uint8Array();
 const atHand = (name: string): Uint8Array => (haveModels() ? modelBytes(name) : nothing);
+const fixture = (name: string): Uint8Array =>
+  new Uint8Array(readFileSync(resolve(import.meta.dirname, '../fixtures/audit', name)));
 const seeds: readonly (readonly [format: ModelFormat, seed: Uint8Array, options?: ReadOptions])[] = [
   ['tfjs-layers', layersModel],
   ['tfjs-graph', graphModel],
@@ -120,6 +124,11 @@ const seeds: readonly (readonly [format: ModelFormat, seed: Uint8Array, options?
   ['savedmodel', atHand('mlperf-tiny/kws_saved_model/saved_model.pb').slice(0, 200_000)],
   ['keras-h5', atHand('mlperf-tiny/pretrainedResnet.h5')],
   ['coreml', atHand('odd/MNIST_Model.mlmodel')],
+  ['pytorch', fixture('torch/state-legacy.pt')],
+  ['pytorch', fixture('torch/mixed.pt')],
+  ['torchscript', fixture('torch/frozen.pt')],
+  ['pytorch-mobile', fixture('torch/mobile.ptl')],
+  ['pytorch-mobile', fixture('torch/mobile-flat.ptl')],
 ];
 
 describe('hostile models', () => {

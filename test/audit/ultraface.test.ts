@@ -41,6 +41,14 @@ describe.skipIf(!haveModels())('UltraFace', () => {
     },
   );
 
+  test('the checkpoint that all of them were made from: the same parameters, no graph', () => {
+    const { totals, layers, notes } = readAuditModel('pytorch', file('version-RFB-320.pth'));
+    expect(totals).toMatchObject({ macs: null, params: PARAMS });
+    expect(layers.filter(({ family }) => /convolution/.test(family))).toHaveLength(52);
+    expect(layers.filter(({ family }) => family === 'depthwise-convolution')).toHaveLength(18);
+    expect(notes).toEqual([expect.stringContaining('MACs are not known')]);
+  });
+
   test('the largest kernel holds the same numbers in ONNX-born formats', () => {
     const kernel = (name: string, format: ModelFormat, companion?: string): Float32Array => {
       const model = readAuditModel(format, file(name), companion ? { companion: file(companion) } : {});

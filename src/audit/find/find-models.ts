@@ -53,7 +53,7 @@ export async function findModels(file: FileToSearch, options: FindOptions = {}):
   const source = 'source' in file ? file.source : bytesSource(file.bytes);
   if (source.size < 8) return [];
   const head = await source.read(0, Math.min(512, source.size));
-  if (isZip(head)) return bundle(file.path, source);
+  if (isZip(head)) return bundle(file.path, source, settings);
   if (isGzipHead(head) || isTar(head)) return [];
   const held = await source.read(0, Math.min(source.size, source.size <= settings.maxModelBytes ? source.size : HEAD));
   const probe = new Probe(file.path, held, source.size);
@@ -129,11 +129,15 @@ function extentOf(model: AuditModel, bytes: Uint8Array): number {
   return Math.min(end, bytes.length);
 }
 
-async function bundle(path: string, source: ByteSource): Promise<readonly Finding[]> {
+async function bundle(path: string, source: ByteSource, settings: Settings): Promise<readonly Finding[]> {
   try {
     const { entries } = await openZip(source, defaultArchiveLimits, path);
     const found = detectBundle(entries.map(({ name }) => name));
-    return found ? [{ ...found, path, offset: 0, length: source.size }] : [];
+    if (found === undefined) return [];
+    const plain: Finding = { ...found, path, offset: 0, length: source.size };
+    if (!isReadable(found.format) || source.size > settings.maxModelBytes) return [plain];
+    const whole = new Probe(path, await source.read(0, source.size));
+    return [verified(found, whole, 0, settings) ?? plain];
   } catch (cause) {
     // A broken archive is the walk's to tell.
     if (!(cause instanceof AuditError)) throw cause;

@@ -32,6 +32,8 @@ export interface FoundLayer {
   readonly activated?: boolean;
   /** That activation, where its name is known. */
   readonly activation?: string | undefined;
+  /** Index of the layer that it can be folded into, where that is known without wires. */
+  readonly foldsAt?: number | undefined;
 }
 
 /** What a reader says of a whole model. */
@@ -133,7 +135,11 @@ function foldings(layers: readonly FoundLayer[]): Foldings {
   layers.forEach((layer, index) => {
     const input = layer.inputs[0];
     const learned = learnedOf(layer);
-    if (layer.inputs.length === 1 && FOLDABLE.test(plain(layer.op)) && learned.length > 0) {
+    if (layer.foldsAt !== undefined) {
+      targets.set(index, layer.foldsAt);
+      const kernels = learnedOf(layers[layer.foldsAt]!);
+      if (kernels.length === 1) biases.set(layer.foldsAt, Math.max(...learned.map((weight) => weight.size)));
+    } else if (layer.inputs.length === 1 && FOLDABLE.test(plain(layer.op)) && learned.length > 0) {
       const target = rootOf(layer, layer.outputs[0]?.name === input!.name);
       const before = target === undefined ? undefined : layers[target];
       const kernels = before && learnedOf(before);

@@ -11,6 +11,7 @@ import { readTfjs } from './tfjs.js';
 import type { AuditModel } from './model.js';
 import { readNcnn } from './ncnn.js';
 import { readOnnx } from './onnx.js';
+import { readPytorch } from './pytorch.js';
 import { readTflite } from './tflite.js';
 
 export { defaultReadLimits, type ReadLimits } from './limits.js';
@@ -53,6 +54,9 @@ const readers: Readonly<Partial<Record<ModelFormat, (bytes: Uint8Array, options:
   'tfjs-layers': (bytes, { limits }) => readTfjs(bytes, limits),
   'tfjs-graph': (bytes, { limits }) => readTfjs(bytes, limits),
   'keras-h5': (bytes, { limits }) => readKerasH5(bytes, limits),
+  pytorch: (bytes, { limits }) => readPytorch(bytes, limits),
+  torchscript: (bytes, { limits }) => readPytorch(bytes, limits, 'torchscript'),
+  'pytorch-mobile': (bytes, { limits }) => readPytorch(bytes, limits, 'pytorch-mobile'),
 };
 
 /** Whether layers of models in this format are read. */
