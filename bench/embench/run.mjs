@@ -151,23 +151,26 @@ async function profiles() {
   for (const { name, group, model, accuracy } of await networks(chosen)) {
     const profile = await profileModel(model, {
       ...session,
+      openings,
       warmup: 5,
-      runs: 20,
+      runs: 30,
       minSeconds: plan.minSeconds,
       maxSeconds: 1,
     });
     const { accounted, bounds, operators } = analyseProfile(model, profile, rows.roofline);
     const sample = networkSample(name, group, model, profile);
     const { macs } = sample;
-    const { latencyMs, kernelMs, profiledMs } = profile;
+    const { latencyMs, quietMs, kernelMs, profiledMs, profilerMs } = profile;
     rows.networks.push({
       name,
       group,
       macs,
       accuracy,
       latencyMs,
+      quietMs,
       kernelMs,
       profiledMs,
+      profilerMs,
       accounted,
       bounds,
       operators: operators.slice(0, 5),

@@ -21,13 +21,13 @@ export interface AnalysedOperator {
 
 /** The parts of a run's latency, each measured by itself. */
 export interface Accounted {
-  /** All kernels. */
+  /** All kernels, starting them included. */
   readonly kernelMs: number;
-  /** Starting them: as many times an operator without work as there are kernels. */
+  /** What of this is starting them: as many times an operator without work as there are kernels. */
   readonly dispatchMs: number;
   /** Handing over inputs and outputs. */
   readonly callMs: number;
-  /** The three together, as a share of the median latency: 1 where everything is explained. */
+  /** Kernels and call together, as a share of a run where nothing else disturbs: 1 where everything is explained. */
   readonly ofLatency: number;
 }
 
@@ -58,9 +58,9 @@ export function analyseProfile(model: Model, profile: Profile, roofline: Rooflin
   };
 }
 
-function account({ kernelMs, kernels, layers, callMs = 0, latencyMs }: Profile, roofline: Roofline): Accounted {
+function account({ kernelMs, kernels, layers, callMs = 0, ...profile }: Profile, roofline: Roofline): Accounted {
   const dispatchMs = (kernels ?? layers.length) * roofline.dispatchMs;
-  return { kernelMs, dispatchMs, callMs, ofLatency: (kernelMs + dispatchMs + callMs) / latencyMs.p50 };
+  return { kernelMs, dispatchMs, callMs, ofLatency: (kernelMs + callMs) / (profile.quietMs ?? profile.latencyMs.p50) };
 }
 
 function byOperator(layers: readonly AnalysedLayer[]): readonly AnalysedOperator[] {

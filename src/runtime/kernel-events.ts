@@ -18,6 +18,8 @@ export interface Kernel {
   readonly ms: number;
   /** ONNX Runtime's name of the execution provider that ran it. */
   readonly provider?: string;
+  /** Kernels that ran inside it (branches, loops) in one run, on average; absent for none. */
+  readonly inner?: number;
 }
 
 export interface KernelTimes {
@@ -44,8 +46,8 @@ type Event = z.infer<typeof eventSchema>;
 const CONTAINERS = new Set(['If', 'Loop', 'Scan']);
 const SUFFIX = '_kernel_time';
 
-/** Averages every kernel over the quieter half of the runs after the first `skip`. Throws ProfilerOutputError on another format. */
-export function readKernelEvents(text: string, skip: number): KernelTimes {
+/** Averages every kernel over the quieter half of the runs that count (their place, from 0). Throws ProfilerOutputError on another format. */
+export function readKernelEvents(text: string, counts: (run: number) => boolean): KernelTimes {
   let events: Event[];
   try {
     events = z.array(eventSchema).parse(JSON.parse(text));
@@ -53,11 +55,14 @@ export function readKernelEvents(text: string, skip: number): KernelTimes {
     throw new ProfilerOutputError('ONNX Runtime’s profile cannot be read', cause);
   }
   const runs = events.filter((event) => event.name === 'model_run').sort((a, b) => a.ts - b.ts);
-  const measured = quietRuns(runs.slice(skip));
+  const measured = quietRuns(runs.filter((_, run) => counts(run)));
   if (measured.length === 0) throw new ProfilerOutputError('ONNX Runtime’s profile holds no run');
   const kernelEvents = outermost(events.filter((event) => event.cat === 'Node' && event.name.endsWith(SUFFIX)));
 
-  const times = new Map<string, { name: string; op: string; provider: string | undefined; durations: number[] }>();
+  const times = new Map<
+    string,
+    { name: string; op: string; provider: string | undefined; durations: number[]; inner: number }
+  >();
   let cursor = 0;
   for (const run of measured) {
     while (cursor < kernelEvents.length && kernelEvents[cursor]!.ts < run.ts) cursor++;
@@ -73,16 +78,19 @@ export function readKernelEvents(text: string, skip: number): KernelTimes {
             op: event.args?.op_name ?? '',
             provider: event.args?.provider,
             durations: [],
+            inner: 0,
           }),
         );
       entry.durations.push(event.dur);
+      entry.inner += event.inner;
     }
   }
   return {
-    kernels: [...times.values()].map(({ name, op, provider, durations }) => ({
+    kernels: [...times.values()].map(({ name, op, provider, durations, inner }) => ({
       name,
       op,
       ...(provider !== undefined && { provider }),
+      ...(inner > 0 && { inner: inner / measured.length }),
       // A kernel that some runs skip (inside a branch) counts for the share of runs that reach it.
       ms: (middleMean(durations) / 1000) * Math.min(1, durations.length / measured.length),
     })),
@@ -99,12 +107,18 @@ function quietRuns(runs: readonly Event[]): readonly Event[] {
 }
 
 /** Kernel events in time order without those that ran inside a container's. */
-function outermost(events: readonly Event[]): readonly Event[] {
+function outermost(events: readonly Event[]): readonly (Event & { readonly inner: number })[] {
   const sorted = [...events].sort((a, b) => a.ts - b.ts || b.dur - a.dur);
-  let containerEnd = -Infinity;
-  return sorted.filter((event) => {
-    if (event.ts + event.dur <= containerEnd) return false;
-    if (CONTAINERS.has(event.args?.op_name ?? '')) containerEnd = event.ts + event.dur;
-    return true;
-  });
+  const found: (Event & { inner: number })[] = [];
+  let container: { readonly end: number; readonly event: { inner: number } } | undefined;
+  for (const event of sorted) {
+    if (container !== undefined && event.ts + event.dur <= container.end) {
+      container.event.inner++;
+      continue;
+    }
+    const outer = { ...event, inner: 0 };
+    found.push(outer);
+    if (CONTAINERS.has(event.args?.op_name ?? '')) container = { end: event.ts + event.dur, event: outer };
+  }
+  return found;
 }

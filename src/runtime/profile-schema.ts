@@ -11,7 +11,7 @@ const layerSchema = z.object({
   /** The node that the time is about. */
   name: z.string(),
   op: z.string(),
-  /** Kernel time, ms per run, conversions that it needs included. */
+  /** Kernel time, ms per run, starting it and conversions that it needs included. */
   ms: z.number().check(z.nonnegative()),
   /** Part of the sum over all layers, 0 to 1. */
   share: z.number().check(z.gte(0), z.lte(1)),
@@ -35,7 +35,7 @@ export const profileSchema = z.object({
   latencyMs: latencySchema,
   /** Sum of all kernel times, `otherMs` included. */
   kernelMs: z.number().check(z.nonnegative()),
-  /** A whole run while the profiler watched; what it exceeds `kernelMs` by is dispatch and the profiler itself. */
+  /** A whole run while the profiler watched; what it exceeds `kernelMs` by is the profiler itself. */
   profiledMs: z.number().check(z.nonnegative()),
   /** latencyMs.p50 / kernelMs: multiply a layer's ms by it to get its part of the latency that a caller sees. */
   scale: z.number().check(z.positive()),
@@ -43,6 +43,10 @@ export const profileSchema = z.object({
   layers: z.array(layerSchema),
   /** Kernel time that belongs to no node of the graph. */
   otherMs: z.number().check(z.nonnegative()),
+  /** Mean of the faster half of the runs: taken like the kernel times, which add up to it. */
+  quietMs: z.optional(z.number().check(z.nonnegative())),
+  /** What the profiler added to the time of every kernel, ms, measured on operators without work and already taken off. */
+  profilerMs: z.optional(z.number().check(z.nonnegative())),
   /** How many kernels one run starts. */
   kernels: z.optional(z.int()),
   /** A call with the same inputs and outputs and nothing in between, ms: the binding's part of every latency. */

@@ -25,6 +25,7 @@ export const profile = defineVerb({
   flags: [
     ['--runs <count>', 'measured runs (default 50)'],
     ['--warm-up <count>', 'runs before the clock counts (default 10)'],
+    ['--openings <count>', 'open the sessions anew so often, the runs shared among them (default 3)'],
     ['--dim <name=size...>', 'size of a symbolic dimension, such as batch=8; 1 where not given'],
     ['--top <count>', 'list only the slowest layers'],
     ['--no-roofline', 'leave out what the device could do at most (saves a second)'],
@@ -35,6 +36,7 @@ export const profile = defineVerb({
   options: z.object({
     runs: option.count().default(50),
     warmUp: option.count(0).default(10),
+    openings: option.count().default(3),
     dim: dimOptions,
     top: option.count().optional(),
     roofline: z.boolean().default(true),
@@ -55,6 +57,7 @@ export const profile = defineVerb({
       symbols: options.dim,
       runs: options.runs,
       warmup: options.warmUp,
+      openings: options.openings,
       signal,
     });
     const { device, latencyMs } = measured;
@@ -73,7 +76,9 @@ export const profile = defineVerb({
       text: [
         `${args[0]} on ${device.cpu} (${device.threads} threads, ${device.executionProvider})`,
         `one run takes ${milliseconds(latencyMs.p50)} (p90 ${milliseconds(latencyMs.p90)}, p99 ${milliseconds(latencyMs.p99)}, mean ${milliseconds(latencyMs.mean)})`,
-        ...(analysed === undefined ? [] : [...describeAccount(analysed), ...describeRoofline(analysed)]),
+        ...(analysed === undefined
+          ? []
+          : [...describeAccount(analysed, measured.quietMs ?? latencyMs.p50), ...describeRoofline(analysed)]),
         ...describeMemory(model, measured),
         ...describeProviders(measured),
         '',
@@ -112,10 +117,10 @@ function rate(layer: ProfileLayer | AnalysedLayer, of: 'gflops' | 'gbPerSecond')
   return 'bound' in layer ? significant(layer[of]) : '';
 }
 
-function describeAccount({ accounted }: AnalysedProfile): string[] {
+function describeAccount({ accounted }: AnalysedProfile, quietMs: number): string[] {
   const { kernelMs, dispatchMs, callMs, ofLatency } = accounted;
   return [
-    `kernels ${milliseconds(kernelMs)} + starting them ${milliseconds(dispatchMs)} + handing over inputs and outputs ${milliseconds(callMs)} explain ${percent(ofLatency)} of it`,
+    `layers ${milliseconds(kernelMs)} (${milliseconds(dispatchMs)} of it to start them) + handing over inputs and outputs ${milliseconds(callMs)} explain ${percent(ofLatency)} of the ${milliseconds(quietMs)} of the quieter half of the runs`,
   ];
 }
 
