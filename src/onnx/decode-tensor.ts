@@ -1,11 +1,12 @@
 /** @file TensorProto → tensors that share the file's bytes. */
 import { byteLength, Tensor, type DataType, type SparseTensor } from '../ir/index.js';
+import { joinBytes } from '../platform/index.js';
 import { decodeDataType } from './decode-type.js';
 import { OnnxFormatError, OnnxUnsupportedError } from './errors.js';
 import { externalRange, type ExternalDataReader, type ExternalRange } from './external.js';
 import { TensorProto_DataLocation, type SparseTensorProto, type TensorProto } from './gen/onnx_pb.js';
 import type { OnnxLimits } from './limits.js';
-import { joinChunks, varintsToBytes } from './packed.js';
+import { varintsToBytes } from './packed.js';
 import { decodeText } from './text.js';
 
 /** What tensors need beside their own message. */
@@ -109,16 +110,16 @@ function storedBytes(proto: TensorProto, dtype: DataType): Uint8Array {
   switch (dtype) {
     case 'float32':
     case 'complex64':
-      return joinChunks(proto.floatData);
+      return joinBytes(proto.floatData);
     case 'float64':
     case 'complex128':
-      return joinChunks(proto.doubleData);
+      return joinBytes(proto.doubleData);
     case 'int64':
-      return varintsToBytes(dtype, joinChunks(proto.int64Data));
+      return varintsToBytes(dtype, joinBytes(proto.int64Data));
     case 'uint32':
     case 'uint64':
-      return varintsToBytes(dtype, joinChunks(proto.uint64Data));
+      return varintsToBytes(dtype, joinBytes(proto.uint64Data));
     default:
-      return varintsToBytes(dtype, joinChunks(proto.int32Data));
+      return varintsToBytes(dtype, joinBytes(proto.int32Data));
   }
 }

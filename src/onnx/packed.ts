@@ -2,18 +2,6 @@
 import { dataTypes, type DataType } from '../ir/index.js';
 import { OnnxFormatError } from './errors.js';
 
-/** Concatenates the chunks of a list; a single chunk is shared, not copied. */
-export function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
-  if (chunks.length === 1) return chunks[0]!;
-  const joined = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let offset = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return joined;
-}
-
 /** How many varints a packed list holds. Throws OnnxFormatError where the last one is unfinished. */
 function countVarints(packed: Uint8Array): number {
   let count = 0;

@@ -1,4 +1,5 @@
 /** @file Small images as PNG data URIs, in pure code: pages carry their pictures with them. */
+import { joinBytes } from '../platform/index.js';
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 /** The longest stored deflate block (RFC 1951 §3.2.4). */
@@ -28,7 +29,12 @@ export function encodePng({ channels, height, width, pixels }: PlanarImage): Uin
   view.setUint32(0, width);
   view.setUint32(4, height);
   header.set([8, channels === 1 ? 0 : 2, 0, 0, 0], 8);
-  return concat([SIGNATURE, chunk('IHDR', header), chunk('IDAT', zlibStored(raw)), chunk('IEND', new Uint8Array(0))]);
+  return joinBytes([
+    SIGNATURE,
+    chunk('IHDR', header),
+    chunk('IDAT', zlibStored(raw)),
+    chunk('IEND', new Uint8Array(0)),
+  ]);
 }
 
 /** The picture as a `data:` URI. */
@@ -67,7 +73,7 @@ function zlibStored(data: Uint8Array): Uint8Array {
     b = (b + a) % 65_521;
   }
   parts.push(Uint8Array.of(b >> 8, b & 255, a >> 8, a & 255));
-  return concat(parts);
+  return joinBytes(parts);
 }
 
 const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
@@ -80,14 +86,4 @@ function crc32(bytes: Uint8Array): number {
   let crc = 0xffffffff;
   for (let i = 0; i < bytes.length; i++) crc = crcTable[(crc ^ bytes[i]!) & 255]! ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }

@@ -9,7 +9,7 @@ import { Dispatcher, type DispatcherOptions, type Job } from '../../src/split/se
 import { toPlain, type BatchResult, type Engine, type Work } from '../../src/split/server/engine.js';
 import { LoadMeter } from '../../src/split/server/load-meter.js';
 import { LocalEngine } from '../../src/split/server/local-engine.js';
-import { joinSamples, sliceSamples } from '../../src/split/server/rows.js';
+import { joinSamples, sliceSamples } from '../../src/split/rows.js';
 import { GraphBuilder, makeModel, Tensor, tensorType, type Model } from '../../src/ir/index.js';
 import { inferShapes } from '../../src/passes/index.js';
 import { join } from 'node:path';

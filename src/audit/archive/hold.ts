@@ -1,4 +1,5 @@
 /** @file Streams made into sources: in memory while small, outside it beyond. */
+import { joinBytes } from '../../platform/index.js';
 import { AuditError } from '../errors.js';
 import { bytesSource, type HeldSource } from '../source.js';
 import { type ArchiveHost } from './host.js';
@@ -18,7 +19,7 @@ export async function holdStream(
   try {
     for (;;) {
       const next = await iterator.next();
-      if (next.done) return bytesSource(joined(held, total));
+      if (next.done) return bytesSource(joinBytes(held));
       held.push(next.value);
       total += next.value.length;
       if (total > maxMemoryBytes) break;
@@ -31,18 +32,6 @@ export async function holdStream(
   } finally {
     await iterator.return?.();
   }
-}
-
-/** All chunks in one array of `total` bytes; a single one is given as it is. */
-function joined(chunks: readonly Uint8Array[], total: number): Uint8Array {
-  if (chunks.length === 1) return chunks[0]!;
-  const bytes = new Uint8Array(total);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
 }
 
 async function* rest(held: Uint8Array[], iterator: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {

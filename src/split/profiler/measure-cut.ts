@@ -10,7 +10,7 @@ import type { SplitNetwork } from '../network.js';
 import { cheapestPacking, measurePackings, type MeasuredPacking } from '../packing/choose.js';
 import { pureCodecs, type Codecs } from '../packing/codecs.js';
 import { FULL_PRECISION, packTensors, unpackTensors } from '../packing/pack.js';
-import { joinSamples } from './rows.js';
+import { joinSamples } from '../rows.js';
 import type { PackedCut } from './split-profile.js';
 import { StaticRanges } from './static-scale.js';
 

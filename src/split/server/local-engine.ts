@@ -24,7 +24,7 @@ import {
   type WorkResult,
 } from './engine.js';
 import type { CardTensor, ModelCard, SplitCard } from './model-card.js';
-import { joinSamples, sliceSamples } from './rows.js';
+import { joinSamples, sliceSamples } from '../rows.js';
 
 /** A part of this length, ms on an idle machine, is divided so that an abandoned request stops soon. */
 const LONGEST_PART_MS = 25;

@@ -1,7 +1,7 @@
-/** @file Several requests' tensors as one batch, and a batch's tensors as the requests' own again. */
-import { byteLength, InvalidGraphError, sizeOf, Tensor } from '../../ir/index.js';
+/** @file Tensors of several samples or requests as one batch, and a batch's tensors as their own again. */
+import { byteLength, InvalidGraphError, sizeOf, Tensor } from '../ir/index.js';
 // Finished samples leave running batches by the same copy.
-import { keepSamples } from '../../exits/session-rows.js';
+import { keepSamples } from '../exits/session-rows.js';
 
 /** Tensors joined along an axis. Contract: equal types, equal dims elsewhere. Throws InvalidGraphError otherwise. */
 export function joinSamples(tensors: readonly Tensor[], axis: number): Tensor {
