@@ -1,7 +1,7 @@
 /** @file The JSON schemas of everything that Cuttle writes for others to read; `docs/schemas` holds them as files. */
 import * as z from 'zod/mini';
 import { preprocessingSchema } from './data/index.js';
-import { bakedInfoSchema, designSchema, exitsInfoSchema } from './exits/index.js';
+import { bakedInfoSchema, designSchema, exitCostsFileSchema, exitsInfoSchema } from './exits/index.js';
 import { benchSchema, predictorSchema } from './measure/index.js';
 import { profileSchema } from './runtime/index.js';
 import { splitProfileSchema } from './split/index.js';
@@ -14,6 +14,10 @@ const artefacts = {
     schema: designSchema,
   },
   profile: { title: 'A profile: times per layer of a model on a device (JSON file)', schema: profileSchema },
+  'exit-costs': {
+    title: 'Exit costs: what the parts of a progressive model take on a device (JSON file)',
+    schema: exitCostsFileSchema,
+  },
   bench: {
     title: 'A benchmark: times, memory and noise of models in several configurations (JSON file)',
     schema: benchSchema,

@@ -4,6 +4,7 @@ import { budgetSlug } from '../exits/adapt/budget.js';
 import type { Workspace } from '../exits/adapt/workspace.js';
 import { designFile, type DesignFile } from '../exits/design-file.js';
 import { exitNamesOf } from '../exits/open-classifier.js';
+import { describeSearchCosts } from '../exits/search-costs.js';
 import { saveModel } from '../onnx/node.js';
 import {
   exists,
@@ -20,6 +21,8 @@ import { UsageError } from './verb.js';
 const WORK = 'work';
 /** Blob that says which model and data the folder belongs to. */
 const OWNER = 'identity';
+/** What the search went by: by the same, the studio judges other designs. */
+const COSTS = 'costs.json';
 
 /** Blobs as files below a folder. */
 export function folderWorkspace(folder: string): Workspace {
@@ -77,6 +80,11 @@ export async function writeArtefacts(job: ArtefactContext, adapted: Adapted): Pr
   await saveModel(progressive, adapted.progressive.model, { force: true });
   const profile = device === undefined ? joinPath(out, 'profile.json') : undefined;
   if (profile !== undefined) await writeJson(profile, adapted.profile, { force: true });
+  if (device === undefined)
+    await folderWorkspace(out).save(
+      COSTS,
+      new TextEncoder().encode(JSON.stringify(describeSearchCosts(adapted.costs))),
+    );
   const baked: string[] = [];
   const design: string[] = [];
   for (const found of adapted.designs) {

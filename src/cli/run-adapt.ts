@@ -7,6 +7,7 @@ import { writeAdaptReport } from './adapt-report.js';
 import type { Progress } from './console.js';
 import { milliseconds, percent, significant, textTable } from '../report/index.js';
 import type { VerbContext, VerbResult } from './verb.js';
+import { tellStudio } from './tell-studio.js';
 import { showTraining } from './verbs/train.js';
 
 export interface AdaptJob extends Omit<AdaptOptions, 'identity' | 'workspace' | 'signal' | 'onEvent'> {
@@ -134,6 +135,14 @@ function showAdapting(console: VerbContext<unknown>['console']): (event: AdaptEv
   let training: ReturnType<typeof showTraining> | undefined;
   let memo: Progress | undefined;
   return (event) => {
+    if (event.kind === 'found') {
+      const { policy, limitMs, latencyMs, backboneMs, accuracy, exits } = event;
+      const found = { policy, budget: limitMs, latency: latencyMs, backbone: backboneMs, accuracy, exits };
+      return tellStudio({ kind: 'design', ...found });
+    }
+    if (event.kind === 'memo' || event.kind === 'measuring')
+      tellStudio({ kind: 'phase', name: event.kind, done: event.done, total: event.total });
+    else if (event.kind !== 'training') tellStudio({ kind: 'phase', name: event.kind });
     switch (event.kind) {
       case 'candidates':
         return console.log(

@@ -1,6 +1,6 @@
 /** @file The database under the store: DuckDB, loaded when it is first needed. Nothing else knows its library. */
-import type * as DuckDBModule from '@duckdb/node-api';
 import type { DuckDBAppender, DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { loadDuckDB, type DuckDB } from '../../platform/node/duckdb.js';
 import { databaseMessage, StoreError } from './store-error.js';
 import type { ColumnType, StoreTable } from './schema.js';
 
@@ -32,8 +32,6 @@ export interface Database extends AsyncDisposable {
   close(): void;
 }
 
-type DuckDB = typeof DuckDBModule;
-
 /** Memory that the database may use, besides what JavaScript does. */
 const MEMORY = '1GB';
 
@@ -42,7 +40,7 @@ const MEMORY = '1GB';
  * files, networks and extensions, and locks that, so that foreign statements can run in it.
  */
 export async function openDatabase(path: string, mode: 'write' | 'read' | 'ask'): Promise<Database> {
-  const duckdb = await loadDuckDB();
+  const duckdb = await duckDBOfStore();
   let instance: DuckDBInstance;
   let connection: DuckDBConnection;
   try {
@@ -215,10 +213,9 @@ function plain(value: unknown): PlainValue {
   return (value as { toString(): string }).toString();
 }
 
-async function loadDuckDB(): Promise<DuckDB> {
+async function duckDBOfStore(): Promise<DuckDB> {
   try {
-    const loaded = (await import('@duckdb/node-api')) as DuckDB & { readonly default?: DuckDB };
-    return loaded.DuckDBInstance === undefined ? loaded.default : loaded;
+    return await loadDuckDB();
   } catch (cause) {
     throw new StoreError('failed', 'no-duckdb', 'the store of the audit needs the package @duckdb/node-api', {
       hint: 'Install it: npm install @duckdb/node-api',

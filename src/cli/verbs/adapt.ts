@@ -6,9 +6,10 @@ import { policiesNamed } from '../../exits/adapt/search-designs.js';
 import { policyKinds } from '../../exits/policies/index.js';
 import type { PolicyKind } from '../../exits/policies/policy.js';
 import { exitHeads, type HeadKind } from '../../exits/heads/index.js';
+import { isExitCosts, parseExitCosts, type ExitCostsFile } from '../../exits/costs-file.js';
 import { basename, readJson } from '../../platform/node/files.js';
 import { sha256OfFile } from '../../platform/node/hash.js';
-import { parseProfile } from '../../runtime/index.js';
+import { parseProfile, type Profile } from '../../runtime/index.js';
 import { claimFolder } from '../adapt-folder.js';
 import { identityOf, runAdapt } from '../run-adapt.js';
 import {
@@ -20,9 +21,11 @@ import {
   preprocessingOptions,
   reportAssumed,
 } from '../data-options.js';
+import { measureOnDevice } from '../lab-device.js';
+import { LAB_FOLDER } from '../lab-options.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
 import { openModel } from '../open-model.js';
-import { defineVerb, option } from '../verb.js';
+import { defineVerb, option, UsageError } from '../verb.js';
 
 const headKinds = Object.keys(exitHeads) as [HeadKind, ...HeadKind[]];
 
@@ -41,7 +44,12 @@ export const adapt = defineVerb({
     ['--policy <name>', `when to leave: ${policyKinds.join(', ')}, or auto to try all (default confidence)`],
     ['--thresholds <kind>', 'shared (default) by all exits, or per-exit'],
     ['--fallback <kind>', 'answer of samples that no exit stops: most-confident (default) or last'],
-    ['--profile <file>', 'profile of the progressive model on another device: search for that one'],
+    ['--profile <file>', 'profile or exit costs of the progressive model on another device: search for that one'],
+    ['--device <name>', 'have this device of a lab measure the network, and search for it'],
+    ['--lab <place>', 'folder or URL of the lab with that device (default cuttle-lab)'],
+    ['--lab-token <text>', "the lab owner's token, where --lab is a URL"],
+    ['--device-backend <name>', 'what that device computes on: native, wasm, webgpu (default auto)'],
+    ['--device-patience <seconds>', 'how long that device may let the job wait (default 600)'],
     ['--head <name>', `exit head: ${headKinds.join(', ')} (default msdnet)`],
     ['--head-width <channels>', 'channels of the heads (of 128, 64 … 8 the most for a tenth of the network)'],
     ['--epochs <count>', 'passes over the training images for the exits (default 3)'],
@@ -79,6 +87,11 @@ export const adapt = defineVerb({
     thresholds: z.enum(['shared', 'per-exit']).default('shared'),
     fallback: z.enum(['most-confident', 'last']).default('most-confident'),
     profile: option.text().optional(),
+    device: option.text().optional(),
+    lab: option.text().default(LAB_FOLDER),
+    labToken: option.text().optional(),
+    deviceBackend: option.text().default('auto'),
+    devicePatience: option.positive().default(600),
     head: z.enum(headKinds).default('msdnet'),
     headWidth: option.count().optional(),
     epochs: option.count().default(3),
@@ -105,7 +118,10 @@ export const adapt = defineVerb({
   async run(context) {
     const { args, options } = context;
     const path = args[0]!;
-    const profile = options.profile === undefined ? undefined : parseProfile(await readJson(options.profile));
+    const { device } = options;
+    if (options.profile !== undefined && device !== undefined)
+      throw new UsageError('--profile and --device both say whom the search is for', 'Give one of them.');
+    const profile = options.profile === undefined ? undefined : readCosts(await readJson(options.profile));
     const backbone = await openModel(path, context.console);
     const { preprocessing, assumed } = resolvePreprocessing(backbone, preprocessingGiven(options));
     reportAssumed(context, assumed);
@@ -122,12 +138,27 @@ export const adapt = defineVerb({
       out: options.out,
       force: options.force,
       modelSha256,
-      device: options.profile && basename(options.profile).replace(/\.json$/, ''),
+      // Part of file names.
+      device:
+        device?.replace(/[^\p{L}\p{N}.]+/gu, '-') ??
+        (options.profile && basename(options.profile).replace(/\.json$/, '')),
       dataName: options.data,
       backbone,
       data,
       preprocessing,
       profile,
+      measureElsewhere:
+        device === undefined
+          ? undefined
+          : (progressive) =>
+              measureOnDevice(
+                progressive,
+                {
+                  ...{ device, lab: options.lab, token: options.labToken, backend: options.deviceBackend },
+                  ...{ threads: options.threads ?? 1, patienceMs: options.devicePatience * 1000 },
+                },
+                context,
+              ),
       budgets: options.budget,
       constraint: options.constraint,
       policies: policiesNamed(options.policy),
@@ -155,3 +186,8 @@ export const adapt = defineVerb({
     });
   },
 });
+
+/** A profile, or exit costs. Throws ProfileFormatError and ExitCostsFormatError. */
+function readCosts(json: unknown): Profile | ExitCostsFile {
+  return isExitCosts(json) ? parseExitCosts(json) : parseProfile(json);
+}

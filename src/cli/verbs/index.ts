@@ -8,6 +8,7 @@ import { demo } from './demo.js';
 import { evaluate } from './eval.js';
 import { exportModel } from './export.js';
 import { inspect } from './inspect.js';
+import { lab } from './lab.js';
 import { merge } from './merge.js';
 import { offload } from './offload.js';
 import { profile } from './profile.js';
@@ -20,6 +21,7 @@ import { train } from './train.js';
 export const verbs: readonly Verb[] = [
   inspect,
   profile,
+  lab,
   bench,
   train,
   adapt,

@@ -11,7 +11,7 @@ import { findCandidates } from '../candidates.js';
 import { attachFittingExits } from '../fit-heads.js';
 import { collectMemo } from '../collect.js';
 import { costsFromFile, type ExitCostsFile } from '../costs-file.js';
-import type { ExitCosts } from '../costs.js';
+import { backboneCost, type ExitCosts } from '../costs.js';
 import type { HeadConfig } from '../heads/index.js';
 import { costsFromProfile, macsCosts, measureExitCosts } from '../measure-costs.js';
 import { decodeMemo, encodeMemo, type Memo } from '../memo.js';
@@ -69,6 +69,16 @@ export type AdaptEvent =
   | { readonly kind: 'memo'; readonly done: number; readonly total: number }
   | { readonly kind: 'profiling'; readonly where: 'here' | 'elsewhere' }
   | { readonly kind: 'searching' }
+  | {
+      readonly kind: 'found';
+      readonly policy: string;
+      /** Latency that the budget allows, what the design is predicted to take, and the plain network, ms. */
+      readonly limitMs: number;
+      readonly latencyMs: number;
+      readonly backboneMs: number;
+      readonly accuracy: number;
+      readonly exits: readonly number[];
+    }
   | { readonly kind: 'measuring'; readonly done: number; readonly total: number };
 
 /** A design that meets its budget. */
@@ -130,7 +140,13 @@ export async function adapt(options: AdaptOptions): Promise<Adapted> {
   const { costs, profile, machine, here } = await costsOf(progressive, options);
 
   onEvent?.({ kind: 'searching' });
-  const fronts = searchDesigns({ ...options, scores, costs, macs: macsCosts(progressive).segments });
+  const backboneMs = backboneCost(costs);
+  const onFound: DesignSearch['onFound'] = (policy, { predicted, choice }, limitMs) =>
+    onEvent?.({
+      ...{ kind: 'found', policy, limitMs, backboneMs, exits: choice.exits, accuracy: predicted.accuracy },
+      latencyMs: options.constraint === 'average' ? predicted.latency.average : predicted.latency.worstCase,
+    });
+  const fronts = searchDesigns({ ...options, scores, costs, macs: macsCosts(progressive).segments, onFound });
   const found = fronts.outcomes.filter((outcome) => outcome.found !== undefined);
   const unreachable = fronts.outcomes.filter((outcome) => outcome.found === undefined);
   if (found.length === 0) throw new InfeasibleBudgetError(unreachable[0]!.limitMs, unreachable[0]!.lowestMs, 'ms');

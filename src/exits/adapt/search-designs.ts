@@ -25,6 +25,8 @@ export interface DesignSearch {
   readonly fallback: Fallback;
   readonly effort: SearchEffort;
   readonly maxMemory?: number;
+  /** Hears of designs as they are found, for people who watch. */
+  readonly onFound?: (policy: PolicyKind, found: FoundDesign, limitMs: number) => void;
 }
 
 /** The best design for a budget, or how far the nearest one is from it. */
@@ -64,6 +66,7 @@ export function searchDesigns(search: DesignSearch): DesignFronts {
       { scores, costs, policy, fallback: search.fallback, maxMemory: search.maxMemory },
       constraints,
       search.effort,
+      (found) => search.onFound?.(policy, found, found.constraint!.budget),
     ),
   );
   const best = constraints.map((_, index) =>

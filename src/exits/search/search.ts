@@ -51,12 +51,13 @@ export function searchDesign(settings: SearchSettings, effort: SearchEffort = {}
 /**
  * One search per constraint, tightest first; each begins from the previous designs too, and takes one of them over where
  * it is better, so a larger budget never gives a worse design. A constraint that nothing meets gives its error in place
- * of a design. Results are in the order of `constraints`.
+ * of a design. Results are in the order of `constraints`; `onFound` hears of each as it is found.
  */
 export function searchFront(
   settings: Omit<SearchSettings, 'constraint'>,
   constraints: readonly (LatencyConstraint | undefined)[],
   effort: SearchEffort = {},
+  onFound?: (design: FrontDesign) => void,
 ): readonly (FrontDesign | InfeasibleBudgetError)[] {
   const results: (FrontDesign | InfeasibleBudgetError)[] = [];
   const order = constraints
@@ -76,7 +77,9 @@ export function searchFront(
         .filter(({ predicted }) => keeps(predicted, constraint))
         .reduce((a, b) => (b.objective > a.objective ? b : a), found);
       designs.push(best);
-      results[index] = { ...best, evaluations: found.evaluations, constraint };
+      const design = { ...best, evaluations: found.evaluations, constraint };
+      results[index] = design;
+      onFound?.(design);
     } catch (error) {
       if (!(error instanceof InfeasibleBudgetError)) throw error;
       results[index] = error;

@@ -21,7 +21,7 @@ export function checkHost({ headers }: Pick<WebRequest, 'headers'>, names: Reado
   const name = host.replace(/:\d+$/, '');
   if (name !== 'localhost' && !isAddress(name) && !names.has(name))
     throw new LabError('usage', 'lab/host', `this lab is not called '${name.slice(0, 64)}'`, {
-      hint: 'Ask for it by its IP address, or start it with --name.',
+      hint: 'Ask for it by its IP address, or start it with --allow-host.',
     });
   const origin = headers.get('origin')?.toLowerCase();
   if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`)

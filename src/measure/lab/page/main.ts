@@ -1,5 +1,5 @@
 /** @file The agent's page: joins the lab that served it, measures in a worker per job, and says what it does. */
-import { CuttleError, type ErrorKind } from '../../../ir/index.js';
+import { CuttleError } from '../../../ir/index.js';
 import { milliseconds } from './texts.js';
 import { GiveUpError, runAgent, type AgentEvent, type AgentIdentity, type AgentJob } from '../agent.js';
 import { LabClient } from '../client.js';
@@ -51,7 +51,7 @@ async function execute({ spec }: AgentJob, model: Uint8Array, signal: AbortSigna
       worker.onmessage = ({ data }: MessageEvent<JobReply>) => {
         if (data.ok) return resolve(data.value);
         const { kind, code, message, hint } = data.error;
-        reject(new WorkerFailure(kind as ErrorKind, code, message, hint === undefined ? {} : { hint }));
+        reject(new WorkerFailure(kind, code, message, hint === undefined ? {} : { hint }));
       };
       worker.postMessage({ spec, model } satisfies JobRequest);
     });
