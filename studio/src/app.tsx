@@ -22,6 +22,10 @@ const VIEWS: Readonly<
   model: { name: 'Model', load: async () => (await import('./model-view.js')).ModelPage },
   designs: { name: 'Designs', load: async () => (await import('./designs-view.js')).DesignsPage },
   try: { name: 'Try it', load: async () => (await import('./try-view.js')).TryPage },
+  split: { name: 'Split', load: async () => (await import('./split-view.js')).SplitPage },
+  runs: { name: 'Runs', load: async () => (await import('./runs-view.js')).RunsPage },
+  compare: { name: 'Compare', load: async () => (await import('./compare-view.js')).ComparePage },
+  audit: { name: 'Audit', load: async () => (await import('./audit-view.js')).AuditPage },
 };
 
 const NEXT_THEME: Readonly<Record<Theme, Theme>> = { system: 'light', light: 'dark', dark: 'system' };

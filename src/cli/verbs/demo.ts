@@ -2,10 +2,13 @@
 import { z } from 'zod';
 import { loadModel } from '../../onnx/node.js';
 import { parseBudgets } from '../../exits/adapt/budget.js';
-import { exists, joinPath } from '../../platform/node/files.js';
+import { readProgressive } from '../../exits/progressive.js';
+import { basename, exists, joinPath } from '../../platform/node/files.js';
 import { sha256OfFile } from '../../platform/node/hash.js';
-import { resolvePreprocessing } from '../../data/index.js';
+import { batches, resolvePreprocessing, type ImageDataset } from '../../data/index.js';
 import { openData } from '../../data/node.js';
+import { measureSplit, type LabelledInputs } from '../../split/index.js';
+import { writeSplitProfile } from '../../split/split-profile-file.js';
 import { trainToFile } from '../../train/node.js';
 import { buildArchitecture } from '../../zoo/index.js';
 import { writeExampleImage } from '../adapt-report.js';
@@ -77,6 +80,32 @@ export const demo = defineVerb({
       },
     );
     await writeExampleImage(joinPath(out, 'digit.png'), data.test, 0);
+    console.log('measuring the network at every cut');
+    await measureCuts(out, data.calibration, signal);
     return result;
   },
 });
+
+/** Images that the cuts are measured on, and the widths and thresholds tried: enough to look at, in seconds. */
+const CUT_IMAGES = 200;
+const CUT_GRID = { bits: [2, 4, 8, 32], thresholds: [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99] } as const;
+
+/** Writes the split profile that `cuttle split simulate` and the studio play with. */
+async function measureCuts(out: string, images: ImageDataset, signal: AbortSignal): Promise<void> {
+  const path = joinPath(out, 'progressive.onnx');
+  const { model, info } = readProgressive(await loadModel(path));
+  const { preprocessing } = resolvePreprocessing(model);
+  const samples: LabelledInputs[] = [];
+  for await (const { images: batch, labels } of batches(images, { batchSize: 50, preprocessing, signal })) {
+    samples.push({ feeds: { [info.input]: batch }, labels: labels.numbers() });
+    if (samples.length * 50 >= CUT_IMAGES) break;
+  }
+  const profile = await measureSplit(model, samples, {
+    ...CUT_GRID,
+    threads: 1,
+    model: { name: basename(path), sha256: await sha256OfFile(path) },
+    data: `${CUT_IMAGES} calibration images of mnist`,
+    signal,
+  });
+  await writeSplitProfile(joinPath(out, 'split-profile.json'), profile, { force: true });
+}

@@ -26,6 +26,7 @@ import {
   reportAssumed,
 } from '../data-options.js';
 import { sessionFlags, sessionGiven, sessionOptions } from '../session-options.js';
+import { stepTeller, tellStudio } from '../tell-studio.js';
 import { adapterRequest, loraFlags, loraOptions } from '../adapter-options.js';
 import { openModel } from '../open-model.js';
 import { defineVerb, option, UsageError, type VerbContext } from '../verb.js';
@@ -230,13 +231,19 @@ function checkImageArchitecture(arch: string): void {
 /** A progress bar for training events, and a line after each epoch. */
 export function showTraining(console: VerbContext<unknown>['console'], label: string): (event: TrainEvent) => void {
   let progress: Progress | undefined;
+  let totalSteps = 0;
+  let step = 0;
+  const tellStep = stepTeller(label);
   return (event) => {
     switch (event.kind) {
       case 'start':
+        ({ totalSteps } = event);
         if (event.resumedAt > 0) console.log(`${label}: continues at step ${event.resumedAt} of ${event.totalSteps}`);
         progress = console.progress(label, event.totalSteps);
         break;
       case 'step':
+        ({ step } = event);
+        tellStep({ step, totalSteps, loss: event.loss, accuracy: event.accuracy });
         progress?.update(
           event.step,
           `epoch ${event.epoch}/${event.epochs}, loss ${event.loss.toFixed(3)}, accuracy ${percent(event.accuracy)}, ${Math.round(event.imagesPerSecond)} images/s`,
@@ -244,6 +251,7 @@ export function showTraining(console: VerbContext<unknown>['console'], label: st
         break;
       case 'epoch': {
         const { epoch, loss, accuracy, evaluation } = event.record;
+        tellStudio({ kind: 'epoch', label, epoch, step, ...(evaluation && { heldOut: evaluation.accuracy }) });
         const held = evaluation === undefined ? '' : `, held-out accuracy ${percent(evaluation.accuracy)}`;
         console.log(
           `${label}: epoch ${epoch}/${event.epochs}: loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}${held}`,
