@@ -111,6 +111,7 @@ function verified(detection: Detection, probe: Probe, offset: number, settings: 
   } catch (cause) {
     if (!(cause instanceof CuttleError)) throw cause;
     if (detection.mustRead || offset > 0) return undefined;
+    if (cause.kind === 'unsupported') return { ...plain, evidence: [...evidence, cause.message] };
     return {
       ...plain,
       confidence: detection.confidence === 'observed' ? 'derived' : 'suspected',

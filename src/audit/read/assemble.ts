@@ -52,7 +52,7 @@ export interface FoundModel {
 
 /** Normalisations, scales and biases that become part of the layer before them when a network is made ready for inference. */
 const FOLDABLE =
-  /^(batchnorm(alization)?(v\d)?|fusedbatchnorm(v\d)?|scale|bias|biasadd|add(v2)?|sub|mul|div|realdiv|multiply|binaryop)$/;
+  /^(batchnorm(alization)?(v\d)?|fusedbatchnorm(v\d)?|scale|bias|biasadd|add(v2)?|sub|mul|div|realdiv|multiply|binaryop|elementwiseadd|elementwisemul|elementwisesub|elementwisediv)$/;
 /** Layers that only rearrange what a convolution made: TensorFlow writes dilated ones between two of these. */
 const TRANSPARENT = /^(batchtospacend)$/;
 const FOLD_TARGETS: ReadonlySet<LayerFamily> = new Set([
@@ -212,7 +212,8 @@ export function bitsOf(dtype: string): number {
   return digits ? Number(digits[1]) : 32;
 }
 
-const SMALL = /^(u?int(2|4|8|16)|float8)/;
+/** `q4_0`, `iq2_xs`, `tq1_0`: blocks of ggml. */
+const SMALL = /^(u?int(2|4|8|16)|float8|[it]?q\d)/;
 const HALF = /^b?float16$/;
 
 function quantisationOf(found: readonly FoundLayer[], layers: readonly AuditLayer[]): AuditQuantisation {

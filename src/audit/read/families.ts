@@ -32,7 +32,7 @@ const NAMES: Readonly<Record<Exclude<LayerFamily, 'other'>, string>> = {
   pooling:
     'averagepool averagepool2d maxpool maxpool2d maxpoolv2 avgpool pooling pool l2pool2d globalaveragepool globalmaxpool globalaveragepooling2d globalaveragepooling1d ' +
     'globalmaxpooling2d globalmaxpooling1d maxpooling2d averagepooling2d maxpooling1d averagepooling1d roipooling roialign psroipooling quantizedmaxpool quantizedavgpool ' +
-    'pooling3d pooling1d poolint8 globalpooling3d lppool globallppool maxroipool maxpool3d avgpool3d spp',
+    'pooling3d pooling1d poolint8 globalpooling3d lppool globallppool maxroipool maxpool3d avgpool3d spp pool2d pool3d',
   reduction:
     'mean sum reducemean reducesum reducemax reducemin reduceprod reducel2 reducel1 reduceany reduceall reduction argmax argmin topk topkv2 cumsum max min prod any all ' +
     'reducelogsumexp reducesumsquare argmaxv2 moments reduce norm',
@@ -42,16 +42,16 @@ const NAMES: Readonly<Record<Exclude<LayerFamily, 'other'>, string>> = {
     'mod cast power absval addlayer multiply subtract average unary addbroadcastable multiplybroadcastable subtractbroadcastable dividebroadcastable reciprocal ' +
     'multiplylayer eltwiseint8 isnan sum2 stablehloadd stablehlomultiply stablehlodivide stablehlosubtract stablehlomaximum negative',
   resize:
-    'resize resizebilinear resizenearestneighbor interp upsample upsampling2d upsamplebilinear upsamplenearest resize2d cropandresize gridsample upsampling1d',
+    'resize resizebilinear resizenearestneighbor interp upsample upsampling2d upsamplebilinear upsamplenearest resize2d cropandresize gridsample upsampling1d nearestinterp bilinearinterp bicubicinterp',
   movement:
     'reshape flatten squeeze expanddims unsqueeze transpose permute concat concatv2 concatenation concatenate pack stack unpack unstack split splitv slice stridedslice ' +
     'gather gatherv2 gathernd pad padv2 mirrorpad padding zeropadding2d zeropadding1d tile expand broadcastto spacetodepth depthtospace batchtospacend spacetobatchnd crop ' +
     'cropping2d reverse reversev2 reversesequence shape rank size range fill shufflechannel channelshuffle identity noop memorydata reorg flattento2d scatter scatternd ' +
     'scatterelements scatterupdate dynamicupdateslice loadconstant loadconstantnd reorganizedata sequencerepeat raster converttensor copy onehot zeroslike oneslike ' +
     'expandlayer reshapestatic splitnd concatnd pixelshuffle constantofshape gatherelements sliced getshape silence padd lambda repeatvector broadcast sliceTf slicetf ' +
-    'stopgradient tensorconvert uppersampling rankpreservingreshape sequenceat constantpad slicestatic slicedynamic identityn',
+    'stopgradient tensorconvert uppersampling rankpreservingreshape sequenceat constantpad slicestatic slicedynamic identityn iocopy iocopyonce layout layoutonce flattencontiguousrange',
   quantise:
-    'quantize dequantize quantizelinear dequantizelinear dynamicquantizelinear fakequant fakequantwithminmaxvars fakequantwithminmaxargs requantize quantizev2 floattoint8 int8tofloat densify fakequantwithminmaxvarsperchannel quantizemaxmin',
+    'quantize dequantize quantizelinear dequantizelinear dynamicquantizelinear fakequant fakequantwithminmaxvars fakequantwithminmaxargs requantize quantizev2 floattoint8 int8tofloat calib calibonce densify fakequantwithminmaxvarsperchannel quantizemaxmin',
   detection:
     'detectionoutput detectionpostprocess tflitedetectionpostprocess nonmaxsuppression nonmaxsuppressionv2 nonmaxsuppressionv3 nonmaxsuppressionv4 nonmaxsuppressionv5 priorbox proposal yolodetectionoutput ' +
     'yolov3detectionoutput nms priorboxclustered combinednonmaxsuppression',

@@ -166,6 +166,15 @@ export class FlatTable {
     return Array.from({ length: count }, (_, i) => this.#buffer.view.getInt32(start + 4 * i, true));
   }
 
+  /** A vector of 64-bit integers, exact to 2^53; `undefined` where absent. */
+  int64s(id: number): readonly number[] | undefined {
+    const at = this.#field(id, 4);
+    if (at === 0) return undefined;
+    const { start, count } = this.#buffer.vector(this.#buffer.follow(at), 8);
+    this.#buffer.budget.spend(count);
+    return Array.from({ length: count }, (_, i) => Number(this.#buffer.view.getBigInt64(start + 8 * i, true)));
+  }
+
   /** The bytes of a vector of `width`-byte items, a view of the file; `undefined` where absent. */
   bytes(id: number, width = 1): Uint8Array | undefined {
     const at = this.#field(id, 4);

@@ -4,14 +4,18 @@ import { modelFormats, type ModelFormat } from '../formats.js';
 import { readCaffe, readPrototxt } from './caffe.js';
 import type { ReadLimits } from './limits.js';
 import { readCoreml } from './coreml.js';
+import { readGguf } from './gguf.js';
 import { readKerasH5 } from './keras-h5.js';
+import { readKerasV3 } from './keras-v3.js';
 import { readMnn } from './mnn.js';
 import { readGraphDef, readSavedModel } from './tensorflow.js';
 import { readTfjs } from './tfjs.js';
 import type { AuditModel } from './model.js';
 import { readNcnn } from './ncnn.js';
 import { readOnnx } from './onnx.js';
+import { readPaddle, readPaddleLite } from './paddle.js';
 import { readPytorch } from './pytorch.js';
+import { readSafetensors } from './safetensors.js';
 import { readTflite } from './tflite.js';
 
 export { defaultReadLimits, type ReadLimits } from './limits.js';
@@ -54,6 +58,11 @@ const readers: Readonly<Partial<Record<ModelFormat, (bytes: Uint8Array, options:
   'tfjs-layers': (bytes, { limits }) => readTfjs(bytes, limits),
   'tfjs-graph': (bytes, { limits }) => readTfjs(bytes, limits),
   'keras-h5': (bytes, { limits }) => readKerasH5(bytes, limits),
+  keras: (bytes, { limits }) => readKerasV3(bytes, limits),
+  safetensors: (bytes, { limits }) => readSafetensors(bytes, limits),
+  gguf: (bytes, { limits }) => readGguf(bytes, limits),
+  paddle: (bytes, { limits, companion }) => readPaddle(bytes, limits, companion),
+  'paddle-lite': (bytes, { limits }) => readPaddleLite(bytes, limits),
   pytorch: (bytes, { limits }) => readPytorch(bytes, limits),
   torchscript: (bytes, { limits }) => readPytorch(bytes, limits, 'torchscript'),
   'pytorch-mobile': (bytes, { limits }) => readPytorch(bytes, limits, 'pytorch-mobile'),

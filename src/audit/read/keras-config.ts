@@ -10,7 +10,7 @@ import { elementsOf, kernelMacs, type Shape } from './shape-rules.js';
 import type { TfTensor } from './tf-attributes.js';
 
 interface KerasParts {
-  /** Stored weights by `layer/name`. */
+  /** Stored weights by `layer/name`, or `layer/#number` where they have no names. */
   readonly weights: ReadonlyMap<string, TfTensor>;
   readonly producer?: string | undefined;
 }
@@ -121,8 +121,8 @@ class KerasWalk {
     const family = familyOf(op);
     const expected = input && !first ? (rule?.weights?.(own, input) ?? []) : [];
     const times = type === 'Bidirectional' ? 2 : 1;
-    const weights = expected.map(({ name: part, shape, layout }): AuditWeight => {
-      const stored = this.#stored(name, part, shape);
+    const weights = expected.map(({ name: part, shape, layout }, i): AuditWeight => {
+      const stored = this.#stored(name, part, i, shape);
       return {
         name: part,
         shape: this.#budget.dims(times === 2 ? [2, ...shape] : shape),
@@ -163,9 +163,9 @@ class KerasWalk {
     return output;
   }
 
-  /** A stored weight, under its layer's name and the like of its own, where its shape is the expected one. */
-  #stored(layer: string, name: string, shape: readonly number[]): TfTensor | undefined {
-    const found = this.#weights.get(`${layer}/${name}`);
+  /** A stored weight, under its layer's name and its own or its number, where its shape is the expected one. */
+  #stored(layer: string, name: string, number: number, shape: readonly number[]): TfTensor | undefined {
+    const found = this.#weights.get(`${layer}/${name}`) ?? this.#weights.get(`${layer}/#${number}`);
     return found !== undefined && elementsOf(found.shape) === elementsOf(shape) ? found : undefined;
   }
 }

@@ -55,6 +55,13 @@ export class ReadBudget {
     });
   }
 
+  /** An error about a form of this format that is not read. */
+  unsupported(message: string): AuditError {
+    return new AuditError(`${this.format}-unsupported`, `this ${this.format} model is not read: ${message}`, {
+      kind: 'unsupported',
+    });
+  }
+
   /** A rank and dims that may be multiplied without overflow. Throws AuditError otherwise. */
   dims(dims: readonly number[]): readonly number[] {
     if (dims.length > this.limits.maxRank) throw this.invalid('limit', `a tensor has ${dims.length} dims`);

@@ -8,6 +8,13 @@ export function elementsOf(shape: Shape): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
+/** Strides of numbers that stand row after row. */
+export function rowMajor(shape: Shape): Shape {
+  const strides = shape.map(() => 1);
+  for (let i = shape.length - 2; i >= 0; i--) strides[i] = strides[i + 1]! * shape[i + 1]!;
+  return strides;
+}
+
 /** Positions of a window over one axis with explicit padding; `ceil` rounds up, as Caffe's pooling does. */
 export function windowCount(
   input: number,

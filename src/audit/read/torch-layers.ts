@@ -50,7 +50,7 @@ export function torchLayers(
   }
   const layers: FoundLayer[] = [];
   for (const [name, list] of groups) {
-    const family = familyOf(list, modules.get(name));
+    const family = familyOf(name, list, modules.get(name));
     const weights = list.map((tensor) => weightOf(tensor, family, storages, budget));
     layers.push({
       name: name === '' ? '(root)' : name,
@@ -82,11 +82,11 @@ function foldedInto(
 
 const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
 
-/** What a module is by its class, else by the shapes of its parameters. */
-function familyOf(tensors: readonly TorchTensor[], type = ''): LayerFamily {
+/** What a module is by its class, else by the shapes of its parameters; tables of vectors by their names. */
+function familyOf(name: string, tensors: readonly TorchTensor[], type = ''): LayerFamily {
   const last = ({ name }: TorchTensor): string => lastPart(name);
   const weight = tensors.find((tensor) => last(tensor) === 'weight');
-  if (/Embedding/.test(type)) return 'embedding';
+  if (/Embedding/.test(type) || /(^|\.)(\w*embed\w*|wte|wpe)$/.test(name)) return 'embedding';
   if (/ConvTranspose/.test(type)) return 'transposed-convolution';
   if (tensors.some((tensor) => /^weight_(ih|hh)_l\d/.test(last(tensor)))) return 'recurrent';
   if (tensors.some((tensor) => last(tensor) === 'running_mean')) return 'normalisation';
