@@ -232,6 +232,18 @@ export function unsupportedOperators(format: string, reasons: ReadonlyMap<string
   );
 }
 
+/** Runs a conversion; what it cannot do outside of any operator becomes an AuditError of kind `unsupported`, too. */
+export function refusing<T>(format: string, convert: () => T): T {
+  try {
+    return convert();
+  } catch (error) {
+    if (!(error instanceof CannotConvert)) throw error;
+    throw new AuditError('cannot-convert', `this ${format} model cannot be converted: ${error.message}`, {
+      kind: 'unsupported',
+    });
+  }
+}
+
 /** A signature that is not there. Kind `usage`, exit code 2. */
 export function noSignature(wanted: string, names: readonly string[]): AuditError {
   return new AuditError('no-signature', `the model has no signature '${wanted}'`, {

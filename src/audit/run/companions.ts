@@ -13,6 +13,7 @@ export type OpenSibling = (name: string) => Promise<(ByteSource & AsyncDisposabl
 const endings: Readonly<Partial<Record<ModelFormat, { readonly own: RegExp; readonly other: string }>>> = {
   ncnn: { own: /\.(param|txt)$/i, other: '.bin' },
   'ncnn-binary': { own: /\.param\.bin$/i, other: '.bin' },
+  paddle: { own: /\.pdmodel$/i, other: '.pdiparams' },
   'caffe-prototxt': { own: /\.(prototxt|txt)$/i, other: '.caffemodel' },
 };
 

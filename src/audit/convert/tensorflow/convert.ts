@@ -7,7 +7,7 @@ import { graphParts } from '../../read/tensorflow.js';
 import type { TfNode, TfTensor } from '../../read/tf-attributes.js';
 import { tfRules, type TfValue } from '../../read/tf-rules.js';
 import { orderedNodes, parsedInput, type TfFunction } from '../../read/tf-walk.js';
-import { CannotConvert, Emitter, unsupportedOperators } from '../emitter.js';
+import { CannotConvert, Emitter, refusing, unsupportedOperators } from '../emitter.js';
 import { finished } from '../finish.js';
 import { arranged, type Flow, type Layout, type Stated } from '../flow.js';
 import type { Converted, ConvertOptions } from '../tflite/convert.js';
@@ -56,7 +56,9 @@ export function convertTensorflow(
   const { entry, names } = readEntries(meta, nodes, options.signature);
   const stored = options.checkpoint ? readCheckpoint(options.checkpoint, budget) : new Map<string, Tensor>();
   const variables = restoredVariables(nodes, functions, stored);
-  return new TensorflowWalk(format, nodes, functions, variables, options, budget).convert(entry, names);
+  return refusing(format, () =>
+    new TensorflowWalk(format, nodes, functions, variables, options, budget).convert(entry, names),
+  );
 }
 
 class TensorflowWalk {

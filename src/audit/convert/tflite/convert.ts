@@ -1,7 +1,7 @@
 /** @file TensorFlow Lite → ONNX: one walk over a sub-graph's operators, each by its rule. */
-import { GraphBuilder, tensorType, type Model } from '../../../ir/index.js';
+import { Tensor, GraphBuilder, tensorType, type Model } from '../../../ir/index.js';
 import type { ReadLimits } from '../../read/limits.js';
-import { CannotConvert, Emitter, noSignature, unsupportedOperators } from '../emitter.js';
+import { CannotConvert, Emitter, noSignature, refusing, unsupportedOperators } from '../emitter.js';
 import { finished, type Ends } from '../finish.js';
 import { arranged, type Flow, type Layout, type Stated } from '../flow.js';
 import { Call, type Surroundings, type TfliteRule } from './call.js';
@@ -48,7 +48,7 @@ export interface Converted {
  */
 export function convertTflite(bytes: Uint8Array, options: ConvertOptions = {}): Converted {
   const file = readTfliteFile(bytes, options.limits);
-  return new TfliteWalk(file, options).convert();
+  return refusing('tflite', () => new TfliteWalk(file, options).convert());
 }
 
 /** Operators whose results may have channels first where their inputs have. */
@@ -174,7 +174,8 @@ class TfliteWalk implements Surroundings {
       if (tensor < 0) return undefined;
       const known = values.get(tensor);
       if (known) return known;
-      const { constant, isVariable, ...stated } = graph.tensors[tensor]!;
+      const { constant: stored, isVariable, ...stated } = graph.tensors[tensor]!;
+      const constant = stored ?? nothing(stated);
       if (constant === undefined && !isVariable) throw new CannotConvert(`'${stated.name}' is read before it is made`);
       const flow: Flow = { ...stated, constant, stored: {}, real: {} };
       values.set(tensor, flow);
@@ -210,6 +211,14 @@ class TfliteWalk implements Surroundings {
 /** Whether an operator with this value computes in integers: it flows, and is quantised. */
 const isInteger = (value: Stated & { readonly constant?: unknown }): boolean =>
   value.constant === undefined && value.quantisation !== undefined;
+
+/** A constant without elements has no contents in the file. */
+function nothing({ type, shape }: Stated): Tensor | undefined {
+  const dims = shape?.filter((dim) => typeof dim === 'number');
+  return dims !== undefined && dims.includes(0) && dims.length === shape?.length
+    ? Tensor.fromBytes(type, dims, new Uint8Array())
+    : undefined;
+}
 
 /** The name of what is not there. */
 const REFUSED = '?';

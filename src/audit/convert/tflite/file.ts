@@ -1,6 +1,7 @@
 /** @file A TensorFlow Lite file with all that a conversion needs: sub-graphs, tensors with contents and scales, options, signatures. */
 import { Tensor, type DataType, type Dim } from '../../../ir/index.js';
 import { AuditError } from '../../errors.js';
+import { bitsOf } from '../../read/assemble.js';
 import { FlatBuffer, type FlatTable } from '../../read/flatbuffer.js';
 import { defaultReadLimits, ReadBudget, type ReadLimits } from '../../read/limits.js';
 import { elementsOf } from '../../read/shape-rules.js';
@@ -8,6 +9,7 @@ import { bufferBytes, operatorName } from '../../read/tflite.js';
 import { fields, tensorTypes } from '../../read/tflite-schema.js';
 import { widenInt4 } from '../constants.js';
 import type { Quantisation, Stated } from '../flow.js';
+import { densified } from './sparse.js';
 
 /** A tensor of a sub-graph. */
 export interface TfliteTensor extends Stated {
@@ -139,10 +141,14 @@ function contents(
   if (type === 'string') return undefined;
   const size = elementsOf(dims);
   if (dims.some((dim) => dim < 0)) throw budget.invalid('dims', `constant '${name}' has shape [${dims.join(', ')}]`);
-  if (table.table(fields.tensor.sparsity))
-    throw new AuditError('sparse-weights', `this tflite model cannot be converted: '${name}' is stored sparse`, {
-      kind: 'unsupported',
-    });
+  const sparsity = table.table(fields.tensor.sparsity);
+  if (sparsity) {
+    if (type === 'int4')
+      throw new AuditError('sparse-weights', `this tflite model cannot be converted: '${name}' is sparse int4`, {
+        kind: 'unsupported',
+      });
+    return Tensor.fromBytes(type, dims, densified(bytes, dims, bitsOf(type) / 8, sparsity, budget));
+  }
   if (type === 'int4') {
     if (bytes.length < Math.ceil(size / 2)) throw budget.invalid('truncated', `'${name}' has ${bytes.length} bytes`);
     return widenInt4(bytes, dims);

@@ -74,6 +74,8 @@ export const elementwiseRules: Readonly<Record<string, TfliteRule>> = {
   CAST: cast,
   QUANTIZE: requantise,
   DEQUANTIZE: requantise,
+  // Sparse constants have their zeros already.
+  DENSIFY: (_, call) => [call.input(0)],
   FAKE_QUANT: fakeQuantise,
   SELECT: (e, call) => {
     const [condition, yes] = [call.input(0), call.input(1)];

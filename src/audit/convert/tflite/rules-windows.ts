@@ -64,6 +64,36 @@ function l2Pool(e: Emitter, call: Call): readonly Flow[] {
   return [activated(e, call.out, e.op('Sqrt', [e.real(mean, 'channelsFirst')]), 'channelsFirst', call.activation(5))];
 }
 
+/**
+ * MediaPipe's own operator: a transposed convolution with a bias, whose size follows from its input. Its settings are three
+ * integers: padding (1 SAME, 2 VALID), stride across, stride down. SAME takes from each axis what the last stride does not need.
+ */
+function transposedWithBias(e: Emitter, call: Call): readonly Flow[] {
+  const { custom } = call;
+  if (custom === undefined || custom.length < 12) throw new CannotConvert('its settings are missing');
+  const view = new DataView(custom.buffer, custom.byteOffset, custom.byteLength);
+  const [padding, across, down] = [0, 4, 8].map((at) => view.getInt32(at, true)) as [number, number, number];
+  const [x, kernel] = [call.input(0), call.input(1)];
+  const [given, window] = [x.shape?.slice(1, 3) ?? [], kernel.shape?.slice(1, 3) ?? []];
+  const axes = [down, across].map((stride, i) => {
+    const [from, reach] = [given[i], window[i]];
+    if (typeof from !== 'number' || typeof reach !== 'number' || stride < 1)
+      throw new CannotConvert('sizes are not known');
+    const cut = padding === 1 ? Math.max(0, reach - ((from - 1) % stride) - 1) : 0;
+    return { stride, size: stride * (from - 1) + reach - cut, begin: Math.floor(cut / 2), cut };
+  });
+  const parts = {
+    kernel,
+    order: [3, 0, 1, 2] as const,
+    bias: call.input(2),
+    strides: axes.map(({ stride }) => stride),
+    padding: axes.map(({ begin, cut }): readonly [number, number] => [begin, cut - begin]),
+    activation: 'none' as const,
+  };
+  const sizes = axes.map(({ size }) => size);
+  return [transposedConvolution(e, call.out, x, parts, sizes)];
+}
+
 /** Rules of this family. */
 export const windowRules: Readonly<Record<string, TfliteRule>> = {
   CONV_2D: (e, call) => [
@@ -116,6 +146,7 @@ export const windowRules: Readonly<Record<string, TfliteRule>> = {
       e.numbers(call.input(0), 'its output shape').slice(1, 3),
     ),
   ],
+  Convolution2DTransposeBias: transposedWithBias,
   FULLY_CONNECTED: fullyConnected,
   BATCH_MATMUL: (e, call) => [matmul(e, call.out, call.input(0), call.input(1), call.flag(0), call.flag(1))],
   AVERAGE_POOL_2D: pooling('average'),
