@@ -1,5 +1,6 @@
 /** @file Options of `cuttle lab`, for all of its actions. */
 import { z } from 'zod';
+import type { ToolName } from '../measure/android/tools.js';
 import { jobKinds } from '../measure/lab/protocol.js';
 import { dimOptions } from './dims.js';
 import { countsOption } from './list-options.js';
@@ -7,6 +8,9 @@ import { option } from './verb.js';
 
 /** Where a lab lies when nobody says. */
 export const LAB_FOLDER = 'cuttle-lab';
+
+/** Benchmark programs that run what a lab hands out. */
+const tools = ['tflite', 'onnxruntime'] as const satisfies readonly ToolName[];
 
 export const labFlags = [
   ['--dir <folder>', "serve: where the lab's journal, models and results are kept (default cuttle-lab)"],
@@ -23,10 +27,18 @@ export const labFlags = [
   ['--token <text>', "join: the lab's join token; other actions: the owner's token, where --lab is a URL"],
   ['--name <text>', 'join: name of this device (default: its host name)'],
   ['--max-jobs <count>', 'join: leave after so many jobs'],
+  ['--android [serial]', 'join: not this machine but the phone that is attached to it over adb'],
+  ['--program <file>', 'join --android: the framework’s benchmark program, built for the phone’s ABI'],
+  ['--tool <name>', `join --android: whose program it is: ${tools.join(', ')} (default tflite)`],
+  ['--cool-to <celsius>', 'join --android: wait before each job until the phone is this cool'],
+  ['--adb <host:port>', 'join --android: the adb server (default 127.0.0.1:5037)'],
   ['--lab <place>', "submit, devices, jobs, results, cancel: the lab's folder or URL (default cuttle-lab)"],
   ['--device <names...>', 'submit: one job for each of these devices, or all; without it any one device takes it'],
   ['--kind <name>', `submit: ${jobKinds.join(', ')} (default latency)`],
-  ['--backend <names>', 'submit: native, wasm, webgpu or auto; several separated by commas (default auto)'],
+  [
+    '--backend <names>',
+    'submit: native, wasm, webgpu, litert, litert-webgpu, a phone’s delegate, or auto; several separated by commas (default auto)',
+  ],
   ['--threads <counts>', 'submit: thread counts, such as 1,2,4'],
   ['--batch <counts>', 'submit: batch sizes, such as 1,8'],
   ['--dim <name=size...>', 'submit: size of a symbolic dimension, such as length=128'],
@@ -53,6 +65,14 @@ export const labOptions = z.object({
   token: option.text().optional(),
   name: option.text().optional(),
   maxJobs: option.count().optional(),
+  android: z.union([z.literal(true), z.string()]).optional(),
+  program: option.text().optional(),
+  tool: z.enum(tools).default('tflite'),
+  coolTo: option.positive().optional(),
+  adb: z
+    .string()
+    .regex(/^[^:]+:\d{1,5}$/, 'is not an address such as 127.0.0.1:5037')
+    .default('127.0.0.1:5037'),
   lab: option.text().default(LAB_FOLDER),
   device: z.array(z.string()).optional(),
   kind: z.enum(jobKinds).default('latency'),

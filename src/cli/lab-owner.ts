@@ -2,14 +2,16 @@
 import type { LabClient } from '../measure/lab/client.js';
 import { LabError } from '../measure/lab/errors.js';
 import { openLabClient, readLab } from '../measure/lab/lab-folder.js';
-import type { DeviceView, JobSpec, JobView, ResultView } from '../measure/lab/protocol.js';
+import type { DeviceView, JobSpec, JobView, ModelFormat, ResultView } from '../measure/lab/protocol.js';
 import { resultsCsv } from '../measure/lab/result-rows.js';
 import { writeResultsParquet } from '../measure/lab/result-store.js';
-import { basename, readBytes, writeFileAtomic } from '../platform/node/files.js';
+import { basename, fileInfo, readBytes, readRange, writeFileAtomic } from '../platform/node/files.js';
+import { encodeModel } from '../onnx/index.js';
 import { sha256 } from '../platform/node/hash.js';
 import { milliseconds, textTable } from '../report/index.js';
 import { formatDuration } from './console.js';
 import type { LabOptions } from './lab-options.js';
+import { describeConversion, openForeign } from './open-model.js';
 import { UsageError, type VerbContext, type VerbResult } from './verb.js';
 
 type Context = VerbContext<LabOptions>;
@@ -21,10 +23,11 @@ export async function labSubmit({ args, options, console, signal }: Context): Pr
   const client = await openLabClient(options.lab, options.token);
   const specs: JobSpec[] = [];
   for (const path of paths) {
-    const bytes = await readBytes(path);
-    const model = sha256(bytes);
-    if (!(await client.holds(model, signal))) await client.putModel(model, bytes, signal);
-    specs.push(...specsOf(options, model, basename(path)));
+    for (const { backends, bytes, format } of await filesFor(path, options.backend, console)) {
+      const model = sha256(bytes);
+      if (!(await client.holds(model, signal))) await client.putModel(model, bytes, signal);
+      specs.push(...specsOf(options, { model, format, name: basename(path) }, backends));
+    }
   }
   const devices = await chosenDevices(client, options.device ?? [], signal);
   const { jobs, added } = await client.submit({ devices: [...devices], specs, again: options.again }, signal);
@@ -43,10 +46,47 @@ export async function labSubmit({ args, options, console, signal }: Context): Pr
   return { json: { jobs: settled, added, results }, text: jobTable(settled, results) };
 }
 
+/** Back ends of ONNX Runtime: what is not ONNX is converted for them. */
+const ONNX_BACKENDS = ['native', 'wasm', 'webgpu'];
+
+interface ModelFile {
+  readonly backends: readonly string[];
+  readonly bytes: Uint8Array;
+  readonly format: ModelFormat;
+}
+
+/** What each back end gets of a model: a TensorFlow Lite file as it is, or converted to ONNX, as other formats always are. */
+async function filesFor(
+  path: string,
+  backends: readonly string[],
+  console: Context['console'],
+): Promise<readonly ModelFile[]> {
+  const isTfLite = (await fileInfo(path))?.kind === 'file' && isTfLiteFile(await readRange(path, 0, 8));
+  const direct = isTfLite ? backends.filter((name) => !ONNX_BACKENDS.includes(name)) : [];
+  const others = backends.filter((name) => !direct.includes(name));
+  const files: ModelFile[] = [];
+  if (direct.length > 0) files.push({ backends: direct, bytes: await readBytes(path), format: 'tflite' });
+  if (others.length === 0) return files;
+  const converted = await openForeign(path, { ends: 'real' });
+  if (converted !== undefined) console.log(`${path}: ${describeConversion(converted)}`);
+  const bytes = converted === undefined ? await readBytes(path) : encodeModel(converted.model);
+  return [...files, { backends: others, bytes, format: 'onnx' }];
+}
+
+/** TensorFlow Lite files are flatbuffers with this identifier. */
+function isTfLiteFile(head: Uint8Array): boolean {
+  return new TextDecoder().decode(head.subarray(4, 8)) === 'TFL3';
+}
+
 /** Every combination of what was asked for. */
-function specsOf(options: LabOptions, model: string, name: string): readonly JobSpec[] {
-  const { kind, backend, dim, runs, warmUp: warmup, minSeconds } = options;
-  const base = { kind, model, name: name.slice(0, 200), dims: { ...dim }, runs, warmup };
+function specsOf(
+  options: LabOptions,
+  { model, format, name }: { readonly model: string; readonly format: ModelFormat; readonly name: string },
+  backend: readonly string[],
+): readonly JobSpec[] {
+  const { kind, dim, runs, warmUp: warmup, minSeconds } = options;
+  const file = { model, name: name.slice(0, 200), ...(format !== 'onnx' && { format }) };
+  const base = { kind, ...file, dims: { ...dim }, runs, warmup };
   const or = <T>(values: readonly T[] | undefined): readonly (T | undefined)[] => values ?? [undefined];
   return backend.flatMap((one) =>
     or(options.threads).flatMap((threads) =>
@@ -181,7 +221,10 @@ function jobTable(jobs: readonly JobView[], results: readonly ResultView[] = [])
   const values = new Map(
     results.map(({ id, value }) => [
       id,
-      value as { readonly latencyMs?: { readonly p50: number; readonly p90: number }; readonly backboneMs?: number },
+      value as {
+        readonly latencyMs?: { readonly p50?: number; readonly p90?: number; readonly mean: number };
+        readonly backboneMs?: number;
+      },
     ]),
   );
   const ms = (value: number | undefined): string => (value === undefined ? '–' : milliseconds(value));
@@ -200,7 +243,10 @@ function jobTable(jobs: readonly JobView[], results: readonly ResultView[] = [])
             {
               name: 'p50',
               align: 'right' as const,
-              value: ({ id }: JobView) => ms(values.get(id)?.latencyMs?.p50 ?? values.get(id)?.backboneMs),
+              value: ({ id }: JobView) => {
+                const { latencyMs, backboneMs } = values.get(id) ?? {};
+                return ms(latencyMs?.p50 ?? latencyMs?.mean ?? backboneMs);
+              },
             },
             { name: 'p90', align: 'right' as const, value: ({ id }: JobView) => ms(values.get(id)?.latencyMs?.p90) },
           ]

@@ -1,12 +1,16 @@
 /** @file `cuttle lab serve` and `cuttle lab join`: the two ends of a device lab that stay up. */
 import { renderUnicodeCompact } from 'uqr';
+import { benchmarkTools } from '../measure/android/tools.js';
+import type { AgentEvent } from '../measure/lab/agent.js';
 import { isLoopback } from '../measure/lab/guard.js';
 import { LAB_FILES } from '../measure/lab/lab-folder.js';
+import { deviceName, runAndroidAgent } from '../measure/lab/android-agent.js';
 import { runNodeAgent } from '../measure/lab/node-agent.js';
 import type { ResultView } from '../measure/lab/protocol.js';
 import { openResultStore, type ResultStore } from '../measure/lab/result-store.js';
 import { startLab, type Lab } from '../measure/lab/server.js';
-import { joinPath, readText } from '../platform/node/files.js';
+import { openAndroid } from '../platform/node/adb.js';
+import { joinPath, readBytes, readText } from '../platform/node/files.js';
 import { hostName, lanAddresses } from '../platform/node/network.js';
 import type { LabOptions } from './lab-options.js';
 import { UsageError, type VerbContext, type VerbResult } from './verb.js';
@@ -117,23 +121,45 @@ export async function labJoin({ args, options, console, signal }: VerbContext<La
       '`cuttle lab serve` prints it: give --token, or the whole address with #token=.',
     );
   const done = { jobs: 0, failed: 0 };
-  const name = (options.name ?? hostName()).replace(/[^\p{L}\p{N} ._+()-]/gu, '').slice(0, 64) || 'device';
+  let name = deviceName(options.name ?? hostName());
+  const onEvent = (event: AgentEvent): void => {
+    if (event.kind === 'joined') {
+      ({ name } = event);
+      console.log(`joined as '${name}'; Ctrl-C to leave`);
+    }
+    if (event.kind === 'started') console.log(`measuring ${event.job.spec.name} (${event.job.spec.kind})`);
+    if (event.kind === 'stopped') console.log(`${event.job.spec.name}: stopped by the lab`);
+    if (event.kind === 'unreachable') console.warn(`${event.why}; again in ${event.againMs / 1000} s`);
+    if (event.kind !== 'ended') return;
+    done.jobs++;
+    if (event.outcome.kind === 'failed') done.failed++;
+    const failure = event.outcome.kind === 'failed' ? `: ${event.outcome.error.message}` : '';
+    console.log(`${event.job.spec.name}: ${event.outcome.kind}${failure}`);
+  };
+  const common = {
+    ...{ url: address.url, token, signal, onEvent },
+    ...(options.maxJobs !== undefined && { maxJobs: options.maxJobs }),
+  };
   try {
-    await runNodeAgent({
-      ...{ url: address.url, token, name, signal },
-      ...(options.maxJobs !== undefined && { maxJobs: options.maxJobs }),
-      onEvent: (event) => {
-        if (event.kind === 'joined') console.log(`joined as '${event.name}'; Ctrl-C to leave`);
-        if (event.kind === 'started') console.log(`measuring ${event.job.spec.name} (${event.job.spec.kind})`);
-        if (event.kind === 'stopped') console.log(`${event.job.spec.name}: stopped by the lab`);
-        if (event.kind === 'unreachable') console.warn(`${event.why}; again in ${event.againMs / 1000} s`);
-        if (event.kind !== 'ended') return;
-        done.jobs++;
-        if (event.outcome.kind === 'failed') done.failed++;
-        const failure = event.outcome.kind === 'failed' ? `: ${event.outcome.error.message}` : '';
-        console.log(`${event.job.spec.name}: ${event.outcome.kind}${failure}`);
-      },
-    });
+    if (options.android === undefined) await runNodeAgent({ ...common, name });
+    else {
+      const { android: serial, program, tool, coolTo } = options;
+      const [host, port] = options.adb.split(':');
+      if (program === undefined)
+        throw new UsageError(
+          '--android needs --program',
+          `The benchmark program of ${tool}, built for the phone’s ABI.`,
+        );
+      await runAndroidAgent({
+        ...common,
+        ...(options.name !== undefined && { name: options.name }),
+        ...(coolTo !== undefined && { coolTo }),
+        open: () => openAndroid(serial === true ? undefined : serial, { host: host!, port: Number(port) }),
+        tool: benchmarkTools[tool],
+        program: await readBytes(program),
+        onDetached: (why) => console.warn(`${why}; waiting for it`),
+      });
+    }
   } catch (error) {
     if (!signal.aborted) throw error;
   }

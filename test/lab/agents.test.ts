@@ -1,4 +1,5 @@
 /** @file Real agents: Node on both of its back ends, and a page in Chromium; they vanish, come back, and measure exit costs. */
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { costsFromFile } from '../../src/exits/costs-file.js';
@@ -9,11 +10,15 @@ import { runNodeAgent } from '../../src/measure/lab/node-agent.js';
 import type { JobSpec } from '../../src/measure/lab/protocol.js';
 import { parseValue, type JobValues } from '../../src/measure/lab/results.js';
 import type { Lab } from '../../src/measure/lab/server.js';
+import { LITERT_VERSION } from '../../src/runtime/litert.js';
 import { browserTest, openChromium, type Chromium } from '../browser/harness.js';
 import { isBuilt } from '../cli/cli.js';
 import { lab, labFolder, ownerOf, smallModel, smallProgressive, uploaded } from './labs.js';
 
 const START = 120_000;
+const tflitePath = join(import.meta.dirname, '../../../shared/models/formats/mlperf-tiny/vww_96_float.tflite');
+const tflite = existsSync(tflitePath) ? readFileSync(tflitePath) : undefined;
+if (tflite === undefined) console.warn(`skipped: LiteRT is tested with ${tflitePath}, which is absent`);
 
 /** Submits one job, waits for it, and returns its checked value. */
 async function measured<Kind extends JobSpec['kind']>(
@@ -120,6 +125,14 @@ describe.skipIf(!isBuilt)('the Node agent', { timeout: START }, () => {
   });
 });
 
+test('the version of LiteRT that is told is the one that is installed', () => {
+  const path = new URL('../../package.json', import.meta.url);
+  const { optionalDependencies } = JSON.parse(readFileSync(path, 'utf8')) as {
+    optionalDependencies: Record<string, string>;
+  };
+  expect(optionalDependencies['@litertjs/core']).toBe(LITERT_VERSION);
+});
+
 describe.skipIf(!browserTest)('the page in Chromium', { timeout: 2 * START }, () => {
   let opened: Lab;
   let owner: LabClient;
@@ -176,6 +189,60 @@ describe.skipIf(!browserTest)('the page in Chromium', { timeout: 2 * START }, ()
     const job = await owner.settled(jobs[0]!.id, { maxMs: START });
     expect(job).toMatchObject({ state: 'done', attempts: 2, runBy: 'tab-2' });
     expect(second.console.filter((line) => line.startsWith('error'))).toEqual([]);
+  });
+
+  test.skipIf(tflite === undefined)('runs TensorFlow Lite models with LiteRT, with and without threads', async () => {
+    const address = `${opened.url}/#token=${opened.file.joinToken}&name=lite`;
+    await using page = await chromium.open(address, { awaitReady: false });
+    await expect.poll(live, { timeout: START }).toContain('lite');
+    const spec = await uploaded(owner, tflite!, { format: 'tflite', name: 'vww.tflite' });
+    const seen: number[] = [];
+    for (const [backend, threads] of [
+      ['auto', 1],
+      ['litert', 2],
+    ] as const) {
+      const value = await measured(owner, 'lite', { ...spec, kind: 'latency', backend, threads });
+      expect(value.device).toMatchObject({
+        executionProvider: 'LiteRT WASM',
+        runtime: `litert ${LITERT_VERSION}`,
+        threads,
+      });
+      expect(value.inputs).toEqual({ input_1: [1, 96, 96, 3] });
+      seen.push(value.latencyMs.runs!);
+    }
+    expect(seen).toEqual([5, 5]);
+    const broken = await uploaded(owner, new TextEncoder().encode('no model'), { format: 'tflite', backend: 'litert' });
+    const { jobs } = await owner.submit({
+      devices: ['lite'],
+      specs: [broken, { ...spec, backend: 'litert', batch: 2 }, { ...spec, backend: 'wasm' }],
+    });
+    const told = [];
+    for (const { id } of jobs) told.push((await owner.settled(id, { maxMs: START })).error);
+    expect(told).toMatchObject([
+      { kind: 'invalid', code: 'runtime/load-invalid' },
+      { code: 'lab/batch' },
+      { code: 'lab/device-lacks' },
+    ]);
+    expect(page.console.filter((line) => line.startsWith('error'))).toEqual([]);
+  });
+
+  test('a page in the background takes no job until it is in front again', async () => {
+    const address = `${opened.url}/#token=${opened.file.joinToken}&name=behind`;
+    await using page = await chromium.open(address, { awaitReady: false });
+    await expect.poll(live, { timeout: START }).toContain('behind');
+    const into = (state: 'hidden' | 'visible') =>
+      page.page.evaluate((value) => {
+        Object.defineProperty(document, 'visibilityState', { value, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+      }, state);
+    await into('hidden');
+    const spec = await uploaded(owner, smallModel(7), { backend: 'wasm', threads: 1 });
+    const { jobs } = await owner.submit({ devices: ['behind'], specs: [spec] });
+    // It was waiting for work when it went behind: that job is given back, and no other one is asked for.
+    await page.page.getByText('Waiting until this page is in front again.').waitFor({ timeout: START });
+    expect(await owner.job(jobs[0]!.id)).toMatchObject({ state: 'queued', attempts: 1 });
+    await into('visible');
+    expect(await owner.settled(jobs[0]!.id, { maxMs: START })).toMatchObject({ state: 'done', attempts: 2 });
   });
 
   test('asks for the token where the address has none, and says what is wrong with it', async () => {

@@ -149,6 +149,22 @@ describe('rules', () => {
     expect(lackOf(description({ kinds: ['latency'] }), spec({ kind: 'profile' }))).toMatch(/'profile'/);
   });
 
+  test('a model goes to back ends that run its format', () => {
+    const both = description({
+      backends: [
+        { name: 'wasm', maxThreads: 4 },
+        { name: 'litert', maxThreads: 2, formats: ['tflite'] },
+      ],
+    });
+    const tflite = (change: Partial<JobSpec>): JobSpec => spec({ format: 'tflite', ...change });
+    expect(lackOf(both, tflite({ backend: 'auto', threads: 2 }))).toBeUndefined();
+    expect(lackOf(both, tflite({ backend: 'litert' }))).toBeUndefined();
+    expect(lackOf(both, tflite({ backend: 'auto', threads: 4 }))).toBe('runs at most 2 thread(s)');
+    expect(lackOf(both, tflite({ backend: 'wasm' }))).toBe("does not run TensorFlow Lite models on 'wasm'");
+    expect(lackOf(both, spec({ backend: 'litert' }))).toBe("does not run ONNX models on 'litert'");
+    expect(lackOf(description(), tflite({ backend: 'auto' }))).toBe('does not run TensorFlow Lite models');
+  });
+
   test('cancelled: running agents are told to stop, results are not kept', () => {
     const queue = withDevices(1);
     queue.submit([null], [spec()], 0);

@@ -6,9 +6,12 @@ import { describe, expect, test } from 'vitest';
 import { GiveUpError } from '../../src/measure/lab/agent.js';
 import { LabClient } from '../../src/measure/lab/client.js';
 import { openLabClient, readLab } from '../../src/measure/lab/lab-folder.js';
+import { ModelStore } from '../../src/measure/lab/models.js';
 import { addressed } from '../../src/measure/lab/page-files.js';
+import { LabService } from '../../src/measure/lab/service.js';
 import type { Lab } from '../../src/measure/lab/server.js';
 import { sha256 } from '../../src/platform/node/hash.js';
+import { openLineLog } from '../../src/platform/node/line-log.js';
 import { agentOf, fakeAgent, lab, labFolder, madeUp, ownerOf, smallModel, testDevice, uploaded } from './labs.js';
 
 /** A bare request, with headers that `fetch` would not send. */
@@ -288,6 +291,48 @@ describe('jobs', () => {
     await expect(agent).rejects.toThrow();
     expect(await owner.job(jobs[0]!.id)).toMatchObject({ state: 'queued', attempts: 1 });
   });
+});
+
+test('a model that is not ONNX is timed, and nothing else', async () => {
+  const opened = await lab();
+  const owner = ownerOf(opened);
+  await agentOf(opened).join({ name: 'phone', description: testDevice });
+  const spec = await uploaded(owner, new TextEncoder().encode('TFL3'), { format: 'tflite', kind: 'profile' });
+  await expect(owner.submit({ devices: ['phone'], specs: [spec] })).rejects.toMatchObject({
+    ...{ kind: 'unsupported', code: 'lab/format' },
+  });
+});
+
+test('a lab that slept ends no lease, for nobody could be heard; one that was awake does', async () => {
+  let time = 0;
+  await using journal = await openLineLog(join(labFolder(), 'journal.jsonl'));
+  const models = new ModelStore(labFolder());
+  const limits = { leaseMs: 1000, maxAttempts: 3, maxDevices: 10, maxJobs: 10 };
+  const service = new LabService({ id: 'lab', journal, models, ...limits, time: () => time });
+  const { id } = await service.join({ name: 'phone', description: testDevice });
+  const bytes = new TextEncoder().encode('model');
+  await models.put(sha256(bytes), bytes);
+  const base = {
+    kind: 'latency',
+    model: sha256(bytes),
+    name: 'm',
+    backend: 'native',
+    dims: {},
+    runs: 1,
+    warmup: 0,
+  } as const;
+  const { jobs } = await service.submit({ devices: [], specs: [base] });
+  await service.lease(id, 'lease-one', 0, undefined, new AbortController().signal);
+  const state = (): string => service.queue.job(jobs[0]!.id)!.state;
+  time = 60_000;
+  await service.expire();
+  expect(state()).toBe('running');
+  expect(await service.beat(id, 'lease-one')).toBe('go');
+  for (let check = 0; check < 4; check++) {
+    time += 400;
+    await service.expire();
+  }
+  expect(state()).toBe('queued');
 });
 
 describe('a killed server', () => {

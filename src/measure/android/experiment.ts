@@ -53,6 +53,8 @@ export interface ExperimentOptions {
 }
 
 const FOLDER = '/data/local/tmp/cuttle';
+/** The program's place on the device. */
+export const DEVICE_PROGRAM = `${FOLDER}/program`;
 const COOLING_STEP_MS = 2000;
 
 /** A word of a shell command, whatever it holds. */
@@ -73,7 +75,7 @@ export function commandOf(
     ...(batch === undefined ? {} : { batch }),
     ...(job.input === undefined ? {} : { input: job.input }),
   };
-  const words = [`${FOLDER}/program`, ...toolArguments(job.tool, `${FOLDER}/${job.files[0].name}`, settings)];
+  const words = [DEVICE_PROGRAM, ...toolArguments(job.tool, `${FOLDER}/${job.files[0].name}`, settings)];
   const pinned = plan.fastest === undefined ? [] : ['taskset', fastestMask(device.clusters, plan.fastest)];
   return `cd ${FOLDER} && ${[...pinned, ...words].map(shellWord).join(' ')} 2>&1`;
 }
@@ -86,7 +88,7 @@ export async function prepareDevice(device: AndroidDevice, job: AndroidJob): Pro
       `${device.serial} gives no folder ${FOLDER}: ${made.stderr.trim() || made.stdout.trim()}`,
       'Free some space on the device.',
     );
-  await device.push(job.program, `${FOLDER}/program`, 0o755);
+  await device.push(job.program, DEVICE_PROGRAM, 0o755);
   for (const { name, bytes } of job.files) await device.push(bytes, `${FOLDER}/${name}`, 0o644);
 }
 

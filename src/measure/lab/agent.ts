@@ -34,6 +34,8 @@ export interface AgentOptions {
   /** What changes from minute to minute; asked before and after each job. */
   readonly state?: () => Promise<DeviceState>;
   readonly identity: AgentIdentity;
+  /** Waits until the device can measure; asked before each job. What it throws ends the agent. */
+  readonly ready?: (signal: AbortSignal | undefined) => Promise<void>;
   /** Measures. What it throws becomes the job's failure: CuttleErrors as they are, others as 'failed'. */
   readonly execute: (job: AgentJob, model: Uint8Array, signal: AbortSignal) => Promise<unknown>;
   readonly newId: () => string;
@@ -85,6 +87,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   for (let done = 0; done < (options.maxJobs ?? Infinity);) {
     signal?.throwIfAborted();
     const own = client.as(joined.secret);
+    await options.ready?.(signal);
     onEvent?.({ kind: 'waiting' });
     const lease = newId();
     const state = await options.state?.();

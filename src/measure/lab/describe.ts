@@ -1,5 +1,6 @@
 /** @file This host as a lab's device: what it is, what it can compute on, and how it is just now. */
 import { describeHost, isNode } from '../../platform/index.js';
+import { isLiteRtConfigured, liteRtThreads } from '../../runtime/litert.js';
 import { jobKinds, type DeviceState, type LabDeviceDescription } from './protocol.js';
 
 /** Describes this host for a lab. Loads no runtime. */
@@ -58,11 +59,21 @@ async function describePage(): Promise<LabDeviceDescription> {
     backends: [
       { name: 'wasm', maxThreads: threads },
       ...(gpu === undefined ? [] : [{ name: 'webgpu', maxThreads: threads }]),
+      ...(await liteRtBackends(gpu !== undefined)),
     ],
     kinds: [...jobKinds],
     state: await labDeviceState(),
     remarks,
   };
+}
+
+/** LiteRT.js, where the page was told where it lies. */
+async function liteRtBackends(hasGpu: boolean): Promise<LabDeviceDescription['backends']> {
+  if (!isLiteRtConfigured()) return [];
+  return [
+    { name: 'litert', maxThreads: await liteRtThreads(), formats: ['tflite'] },
+    ...(hasGpu ? [{ name: 'litert-webgpu', maxThreads: 1, formats: ['tflite' as const] }] : []),
+  ];
 }
 
 function withoutEmpty(host: Awaited<ReturnType<typeof describeHost>>) {

@@ -11,5 +11,6 @@ export {
   type AgentJob,
   type AgentOptions,
 } from './agent.js';
+export { configureLiteRt } from '../../runtime/litert.js';
 export { describeLabDevice, labDeviceState } from './describe.js';
 export { runLabJob } from './run-job.js';

@@ -37,6 +37,6 @@ export class ModelStore {
   #path(digest: string): string {
     if (!/^[0-9a-f]{64}$/.test(digest))
       throw new LabError('usage', 'lab/digest', 'a model is asked for by its SHA-256, 64 hex digits');
-    return joinPath(this.#folder, `${digest}.onnx`);
+    return joinPath(this.#folder, `${digest}.model`);
   }
 }

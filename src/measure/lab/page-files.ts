@@ -15,6 +15,8 @@ const PACKAGES = {
   zod: '',
   '@bufbuild/protobuf': 'dist/esm',
   'onnxruntime-web': 'dist',
+  '@litertjs/core': '',
+  '@litertjs/wasm-utils': '',
 } as const;
 
 /** Modules lie below a folder of this process's own: browsers may keep them for good, and never mix two versions. */
@@ -27,6 +29,8 @@ const NAMES: Readonly<Record<string, string>> = {
   'zod/v4/locales/en.js': 'zod/v4/locales/en.js',
   '@bufbuild/protobuf': '@bufbuild/protobuf/index.js',
   '@bufbuild/protobuf/codegenv2': '@bufbuild/protobuf/codegenv2/index.js',
+  '@litertjs/core': '@litertjs/core/dist/index.js',
+  '@litertjs/wasm-utils': '@litertjs/wasm-utils/dist/index.js',
   'onnxruntime-web/wasm': 'onnxruntime-web/ort.wasm.min.mjs',
   'onnxruntime-web/webgpu': 'onnxruntime-web/ort.webgpu.min.mjs',
   'onnxruntime-web/jspi': 'onnxruntime-web/ort.jspi.min.mjs',
@@ -65,7 +69,11 @@ export async function servePage(path: string): Promise<WebResponse | undefined> 
         hint: `On the lab's machine: npm install ${name}`,
       });
     const bytes = await bytesOf(joinPath(root, folder, inner));
-    return bytes && answer(TYPES[inner.slice(inner.lastIndexOf('.') + 1)]!, bytes, FOR_GOOD);
+    if (bytes === undefined) return undefined;
+    const type = TYPES[inner.slice(inner.lastIndexOf('.') + 1)]!;
+    // The others' modules import nothing by a bare name.
+    const isNamed = name === '@litertjs/core' && inner === 'dist/index.js';
+    return answer(type, isNamed ? addressed(new TextDecoder().decode(bytes)) : bytes, FOR_GOOD);
   }
   return undefined;
 }

@@ -10,6 +10,10 @@ export const LAB_VERSION = 1;
 export const jobKinds = ['latency', 'profile', 'exit-costs'] as const;
 export type JobKind = (typeof jobKinds)[number];
 
+/** Files that a model may be. */
+export const modelFormats = ['onnx', 'tflite'] as const;
+export type ModelFormat = (typeof modelFormats)[number];
+
 /** What an agent may compute on: the runtime's own back ends, and those of agents written elsewhere. */
 const backendName = z.string().check(z.regex(/^[a-z][a-z0-9-]{0,31}$/));
 const count = z.int().check(z.positive());
@@ -57,7 +61,16 @@ export const deviceDescriptionSchema = z.object({
   platform: line(512),
   gpu: z.optional(line(256)),
   /** What it can compute on, and with how many threads at most. */
-  backends: z.array(z.object({ name: backendName, maxThreads: count })).check(z.minLength(1), z.maxLength(16)),
+  backends: z
+    .array(
+      z.object({
+        name: backendName,
+        maxThreads: count,
+        /** What it runs; ONNX where omitted. */
+        formats: z.optional(z.array(z.enum(modelFormats)).check(z.minLength(1))),
+      }),
+    )
+    .check(z.minLength(1), z.maxLength(16)),
   kinds: z.array(z.enum(jobKinds)),
   state: z.optional(deviceStateSchema),
   /** In sentences: what it lacks and why. */
@@ -68,8 +81,10 @@ export type LabDeviceDescription = z.infer<typeof deviceDescriptionSchema>;
 /** What is to be measured. */
 export const jobSpecSchema = z.object({
   kind: z.enum(jobKinds),
-  /** SHA-256 of the ONNX file. */
+  /** SHA-256 of the model's file. */
   model: sha256,
+  /** What that file is; ONNX where omitted. */
+  format: z.optional(z.enum(modelFormats)),
   /** Of the model, for people. */
   name: line(200),
   backend: backendName,

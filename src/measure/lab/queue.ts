@@ -12,6 +12,7 @@ import type {
   JobState,
   JobView,
   LabDeviceDescription,
+  ModelFormat,
   Outcome,
   ResultView,
 } from './protocol.js';
@@ -393,13 +394,14 @@ export function keyOf(device: string | null, spec: JobSpec): string {
 /** Why a device cannot do a job, as the rest of a sentence; `undefined` where it can. */
 export function lackOf({ kinds, backends }: LabDeviceDescription, spec: JobSpec): string | undefined {
   if (!kinds.includes(spec.kind)) return `does not measure '${spec.kind}'`;
-  if (spec.backend === 'auto') {
-    const most = Math.max(...backends.map(({ maxThreads }) => maxThreads));
-    return (spec.threads ?? 1) > most ? `runs at most ${most} thread(s)` : undefined;
-  }
-  const backend = backends.find(({ name }) => name === spec.backend);
-  if (backend === undefined) return `has no back end '${spec.backend}': ${backends.map(({ name }) => name).join(', ')}`;
-  if ((spec.threads ?? 1) > backend.maxThreads)
-    return `runs at most ${backend.maxThreads} thread(s) on '${spec.backend}'`;
-  return undefined;
+  const { format = 'onnx', threads = 1 } = spec;
+  const named = spec.backend === 'auto' ? backends : backends.filter(({ name }) => name === spec.backend);
+  if (named.length === 0) return `has no back end '${spec.backend}': ${backends.map(({ name }) => name).join(', ')}`;
+  const fitting = named.filter(({ formats = ['onnx'] }) => formats.includes(format));
+  const on = spec.backend === 'auto' ? '' : ` on '${spec.backend}'`;
+  if (fitting.length === 0) return `does not run ${formatNames[format]}${on}`;
+  const most = Math.max(...fitting.map(({ maxThreads }) => maxThreads));
+  return threads > most ? `runs at most ${most} thread(s)${on}` : undefined;
 }
+
+const formatNames: Readonly<Record<ModelFormat, string>> = { onnx: 'ONNX models', tflite: 'TensorFlow Lite models' };

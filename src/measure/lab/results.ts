@@ -10,11 +10,12 @@ const ms = z.number().check(z.nonnegative());
 export const latencyResultSchema = z.object({
   /** What it was measured on, as in profiles. */
   device: deviceSchema,
-  /** Until the model could run, ms; the first run, ms. */
-  loadMs: ms,
-  firstMs: ms,
-  latencyMs: latencySchema,
-  /** The sizes that the inputs had. */
+  /** Until the model could run, ms; the first run, ms. Absent where the program that ran the model does not tell. */
+  loadMs: z.optional(ms),
+  firstMs: z.optional(ms),
+  /** Programs on phones print some of these alone; the mean they all do. */
+  latencyMs: z.extend(z.partial(latencySchema), { mean: ms }),
+  /** The sizes that the inputs had; empty where the program that ran the model chose them itself. */
   inputs: z.record(z.string(), z.array(z.int().check(z.nonnegative()))),
   /** Most that the process ever held, bytes; absent where the host does not tell. */
   peakBytes: z.optional(z.int()),

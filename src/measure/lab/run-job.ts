@@ -16,6 +16,7 @@ import {
   type Backend,
   type SessionOptions,
 } from '../../runtime/index.js';
+import { describeLiteRt, isLiteRtConfigured, openLiteRt, type Accelerator } from '../../runtime/litert.js';
 import { LabError } from './errors.js';
 import type { JobKind, JobSpec } from './protocol.js';
 import type { JobValues, LatencyResult } from './results.js';
@@ -25,6 +26,7 @@ import type { JobValues, LatencyResult } from './results.js';
  * runtime and the readers throw. A web runtime has one thread count per thread of the host: run every job in a worker of its own.
  */
 export async function runLabJob(spec: JobSpec, bytes: Uint8Array, signal?: AbortSignal): Promise<JobValues[JobKind]> {
+  if (spec.format === 'tflite') return await measureTfLite(spec, bytes, signal);
   const model = decodeModel(bytes);
   const backend = backendOf(spec.backend);
   const session: SessionOptions = { backend, ...(spec.threads !== undefined && { threads: spec.threads }) };
@@ -76,6 +78,48 @@ async function measureWhole(
     };
   } finally {
     await session.release();
+  }
+}
+
+const ACCELERATORS: Readonly<Record<string, Accelerator>> = {
+  auto: 'wasm',
+  litert: 'wasm',
+  'litert-webgpu': 'webgpu',
+};
+
+async function measureTfLite(
+  spec: JobSpec,
+  bytes: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<LatencyResult> {
+  const accelerator = ACCELERATORS[spec.backend];
+  if (accelerator === undefined || !isLiteRtConfigured())
+    throw new LabError('unsupported', 'lab/backend', `this agent runs no TensorFlow Lite models on '${spec.backend}'`, {
+      hint: 'Browsers do, on litert and litert-webgpu; or convert the model: cuttle convert.',
+    });
+  if (spec.batch !== undefined || Object.keys(spec.dims).length > 0)
+    throw new LabError('unsupported', 'lab/batch', 'a TensorFlow Lite model has the sizes that stand in its file', {
+      hint: 'Leave --batch and --dim out.',
+    });
+  const { runs, warmup, minSeconds, threads } = spec;
+  const options = { accelerator, ...(threads !== undefined && { threads }) };
+  const started = now();
+  const session = await openLiteRt(bytes, options);
+  try {
+    const loadMs = now() - started;
+    const begun = now();
+    await session.run();
+    const firstMs = now() - begun;
+    const measure = { runs, warmup, ...(minSeconds !== undefined && { minSeconds }), ...(signal && { signal }) };
+    const latencyMs = await measureLatency(() => session.run(), measure);
+    return {
+      device: await describeLiteRt(options, session.threads),
+      ...{ loadMs, firstMs, latencyMs },
+      inputs: Object.fromEntries(Object.entries(session.inputs).map(([name, dims]) => [name, [...dims]])),
+      remarks: [...session.remarks],
+    };
+  } finally {
+    session.release();
   }
 }
 

@@ -49,6 +49,8 @@ export class LabService {
   readonly #waiting = new Set<() => void>();
   #recorded: LabEvent[] = [];
   #closed = false;
+  /** When it last did anything. */
+  #awakeAt: number;
 
   /** Replays the journal. Throws LabError where a line of it is no event or cannot follow the ones before. */
   constructor(options: ServiceOptions) {
@@ -56,20 +58,21 @@ export class LabService {
     this.id = options.id;
     this.models = options.models;
     this.queue = openQueue(options, (event) => void this.#recorded.push(event));
-    this.queue.resume(options.time());
+    this.#awakeAt = options.time();
+    this.queue.resume(this.#awakeAt);
   }
 
   async join({ name, known, description }: JoinRequest): Promise<JoinAnswer> {
-    const { time, leaseMs } = this.#options;
+    const { leaseMs } = this.#options;
     const device = known && this.queue.device(known.id);
     if (known !== undefined && device?.secretHash === sha256(known.secret)) {
-      const { id } = this.queue.rejoin(device.id, description, time());
+      const { id } = this.queue.rejoin(device.id, description, this.#now());
       await this.#flush();
       return { id, secret: known.secret, name: device.name, leaseMs, lab: this.id };
     }
     const secret = randomToken(24);
     const given = { id: randomToken(9), name, secretHash: sha256(secret) };
-    const joined = this.queue.join(given, description, time());
+    const joined = this.queue.join(given, description, this.#now());
     await this.#flush();
     return { id: joined.id, secret, name: joined.name, leaseMs, lab: this.id };
   }
@@ -82,20 +85,19 @@ export class LabService {
     state: DeviceState | undefined,
     signal: AbortSignal,
   ): Promise<LeaseAnswer> {
-    const { time } = this.#options;
-    const until = time() + Math.min(waitMs, LONGEST_WAIT_MS);
-    this.queue.seen(id, time(), state);
+    const until = this.#now() + Math.min(waitMs, LONGEST_WAIT_MS);
+    this.queue.seen(id, this.#now(), state);
     for (;;) {
-      const job = this.#closed ? undefined : this.queue.lease(id, lease, time());
+      const job = this.#closed ? undefined : this.queue.lease(id, lease, this.#now());
       await this.#flush();
-      const left = until - time();
+      const left = until - this.#now();
       if (job !== undefined || left <= 0 || this.#closed || signal.aborted) return { job: job ?? null };
       await this.#news(left, signal);
     }
   }
 
   async beat(id: string, lease: string): Promise<'go' | 'stop'> {
-    const said = this.queue.beat(id, lease, this.#options.time());
+    const said = this.queue.beat(id, lease, this.#now());
     await this.#flush();
     return said;
   }
@@ -107,13 +109,23 @@ export class LabService {
       outcome.kind === 'done' && spec !== undefined
         ? { ...outcome, value: parseValue(spec.kind, outcome.value) }
         : outcome;
-    const accepted = this.queue.settle(id, lease, checked, this.#options.time());
+    const accepted = this.queue.settle(id, lease, checked, this.#now());
     await this.#flush();
     return accepted;
   }
 
   /** Adds jobs. Throws LabError where a device or model is not known. */
   async submit({ devices, specs, again }: SubmitRequest): Promise<SubmitAnswer> {
+    for (const { kind, format = 'onnx' } of specs)
+      if (format !== 'onnx' && kind !== 'latency')
+        throw new LabError(
+          'unsupported',
+          'lab/format',
+          `of a model that is not ONNX only latency is measured, not '${kind}'`,
+          {
+            hint: 'Convert it first: cuttle convert',
+          },
+        );
     for (const { model } of specs)
       if ((await this.models.size(model)) === undefined)
         throw new LabError('invalid', 'lab/unknown', `the lab holds no model ${model}`, {
@@ -127,7 +139,7 @@ export class LabService {
         });
       }
     const targets = devices.length > 0 ? devices : [null];
-    const { jobs, added } = this.queue.submit(targets, specs, this.#options.time(), again);
+    const { jobs, added } = this.queue.submit(targets, specs, this.#now(), again);
     await this.#flush();
     return { jobs: [...jobs], added };
   }
@@ -136,19 +148,19 @@ export class LabService {
   async cancel(id: string): Promise<JobView> {
     const job = this.queue.job(id);
     if (job === undefined) throw new LabError('invalid', 'lab/unknown', `there is no job '${id}'`);
-    if (!this.queue.cancel(id, this.#options.time()))
+    if (!this.queue.cancel(id, this.#now()))
       throw new LabError('usage', 'lab/settled', `job '${id}' is ${job.state} already`);
     await this.#flush();
     return this.queue.job(id)!;
   }
 
   devices(): readonly DeviceView[] {
-    return this.queue.devices(this.#options.time());
+    return this.queue.devices(this.#now());
   }
 
   /** Ends leases that were not heard of. */
   async expire(): Promise<void> {
-    this.queue.expire(this.#options.time());
+    this.queue.expire(this.#now());
     await this.#flush();
   }
 
@@ -156,6 +168,18 @@ export class LabService {
   close(): void {
     this.#closed = true;
     for (const wake of [...this.#waiting]) wake();
+  }
+
+  /**
+   * The time. Where the lab itself slept (a closed laptop, a stopped process) leases count anew from here: agents spoke to
+   * nobody, which is not their fault. Regular calls of `expire` keep it awake.
+   */
+  #now(): number {
+    const { time, leaseMs } = this.#options;
+    const now = time();
+    if (now - this.#awakeAt > leaseMs / 2) this.queue.resume(now);
+    this.#awakeAt = now;
+    return now;
   }
 
   /** Writes what happened, then wakes whoever waits for it. */

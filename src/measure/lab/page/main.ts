@@ -2,6 +2,7 @@
 import { CuttleError } from '../../../ir/index.js';
 import { milliseconds } from './texts.js';
 import { GiveUpError, runAgent, type AgentEvent, type AgentIdentity, type AgentJob } from '../agent.js';
+import { configureLiteRt } from '../../../runtime/litert.js';
 import { LabClient } from '../client.js';
 import { describeLabDevice, labDeviceState } from '../describe.js';
 import type { LabDeviceDescription } from '../protocol.js';
@@ -37,7 +38,7 @@ const identity: AgentIdentity = {
 /** Measures in a fresh worker: a web runtime has one thread count for its whole life, and this page stays responsive. */
 async function execute({ spec }: AgentJob, model: Uint8Array, signal: AbortSignal): Promise<unknown> {
   if (document.visibilityState === 'hidden') throw new GiveUpError('the page is in the background');
-  const worker = new Worker(new URL('./job-worker.js', import.meta.url), { type: 'module' });
+  const worker = startWorker(spec.format === 'tflite');
   let hidden: (() => void) | undefined;
   let stopped: (() => void) | undefined;
   try {
@@ -60,6 +61,34 @@ async function execute({ spec }: AgentJob, model: Uint8Array, signal: AbortSigna
     if (hidden) document.removeEventListener('visibilitychange', hidden);
     if (stopped) signal.removeEventListener('abort', stopped);
   }
+}
+
+/**
+ * LiteRT loads its script with `importScripts`, which module workers lack: for it the same module runs inside a classic worker,
+ * which keeps what arrives before the module is there.
+ */
+function startWorker(classic: boolean): Worker {
+  const module = new URL('./job-worker.js', import.meta.url);
+  if (!classic) return new Worker(module, { type: 'module' });
+  const script = `const early = [];
+self.onmessage = (event) => early.push(event);
+import(${JSON.stringify(module.href)}).then(
+  () => early.forEach((event) => self.onmessage(event)),
+  (error) => setTimeout(() => { throw error; }),
+);`;
+  const address = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
+  try {
+    return new Worker(address);
+  } finally {
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  }
+}
+
+/** LiteRT is used where the lab's machine has it. */
+async function findLiteRt(): Promise<void> {
+  const folder = new URL('../../../../@litertjs/core/', import.meta.url);
+  const found = await fetch(new URL('dist/index.js', folder), { method: 'HEAD' });
+  if (found.ok) configureLiteRt(new URL('wasm/', folder).href);
 }
 
 function show(description: LabDeviceDescription): void {
@@ -117,9 +146,31 @@ function list(text: string, bad = false): void {
   while (at('jobs').childElementCount > SHOWN_JOBS) at('jobs').lastElementChild!.remove();
 }
 
+/** Takes no job while nobody could see it: it would only be given back. */
+async function inFront(): Promise<void> {
+  if (document.visibilityState === 'visible') return;
+  say('Waiting until this page is in front again.');
+  await new Promise<void>((resolve) => {
+    const look = (): void => {
+      if (document.visibilityState === 'hidden') return;
+      document.removeEventListener('visibilitychange', look);
+      resolve();
+    };
+    document.addEventListener('visibilitychange', look);
+  });
+}
+
 async function work(name: string, token: string): Promise<void> {
   const client = new LabClient({ url: location.origin, token });
-  const options = { client, name, identity, execute, describe: describeLabDevice, state: labDeviceState };
+  const options = {
+    client,
+    name,
+    identity,
+    execute,
+    ready: inFront,
+    describe: describeLabDevice,
+    state: labDeviceState,
+  };
   await runAgent({ ...options, newId: randomId, onEvent: note });
 }
 
@@ -158,6 +209,7 @@ async function begin(name: string, token: string): Promise<void> {
 
 async function open(): Promise<void> {
   const given = new URLSearchParams(location.hash.slice(1));
+  await findLiteRt();
   const description = await describeLabDevice();
   show(description);
   const usual = [description.soc ?? description.os, description.browser].filter(Boolean).join(' ');

@@ -3,9 +3,9 @@
 /** The typical time in a job's value, whatever its kind. */
 export function milliseconds(value: unknown): string {
   const { latencyMs, backboneMs } = value as {
-    readonly latencyMs?: { readonly p50: number };
+    readonly latencyMs?: { readonly p50?: number; readonly mean: number };
     readonly backboneMs?: number;
   };
-  const ms = latencyMs?.p50 ?? backboneMs;
+  const ms = latencyMs?.p50 ?? latencyMs?.mean ?? backboneMs;
   return ms === undefined ? 'done' : `${ms.toPrecision(3)} ms`;
 }
