@@ -15,6 +15,7 @@ import { auditApps, auditRecord } from './audit-view.js';
 import { RefusedError } from './errors.js';
 import { findInWorkspace, IMAGE_TYPES, MEMO_FILE } from './find.js';
 import type { Jobs } from './jobs.js';
+import { GIVEN_LAB, type LabPlace, Labs } from './lab-view.js';
 import { viewOf } from './model-view.js';
 import { runViewOf } from './run-view.js';
 import { openTry, type TryModel } from './try-image.js';
@@ -25,6 +26,8 @@ export interface ApiContext {
   readonly files: WorkspaceFiles;
   readonly jobs: Jobs;
   readonly version: string;
+  /** A lab besides those in the folder. */
+  readonly lab: LabPlace | undefined;
   /** Largest file that may be uploaded, bytes. */
   readonly uploadBytes: number;
 }
@@ -56,9 +59,13 @@ export class Api {
   constructor(context: ApiContext) {
     this.#context = context;
     const { files, jobs } = context;
+    const labs = new Labs(files, context.lab);
     this.#routes = {
-      'GET workspace': async () =>
-        json(await findInWorkspace(files.root, { name: basename(files.root), version: context.version, lab: false })),
+      'GET workspace': async () => {
+        const found = await findInWorkspace(files.root, { name: basename(files.root), version: context.version });
+        const given = context.lab === undefined ? [] : [{ path: GIVEN_LAB, name: context.lab.place }];
+        return json({ ...found, labs: [...given, ...found.labs] });
+      },
       'GET model': ({ query }) => this.#model(query('path')),
       'POST profile': ({ query, request }) => this.#profile(query('path'), request.signal),
       'GET run': async ({ query }) => json(await runViewOf(files, query('path'))),
@@ -73,6 +80,10 @@ export class Api {
         ),
       'GET audit': async ({ query }) => json(await auditApps(files, query('path'))),
       'GET record': async ({ query }) => json(await auditRecord(files, query('path'), query('name'))),
+      'GET lab': async ({ query }) => json(await labs.view(query('path'))),
+      'POST lab-jobs': async ({ query, request }) =>
+        json(await labs.submit(query('path'), await bodyJson(request)), 201),
+      'POST lab-cancel': async ({ query }) => json(await labs.cancel(query('path'), query('id'))),
       'GET jobs': async () => json(jobs.list()),
       'POST jobs': async ({ request }) => json(await jobs.start(await bodyJson(request)), 201),
       'POST stop': async ({ query }) => json(jobs.stop(Number(query('id')))),

@@ -3,6 +3,7 @@ import { CuttleError } from '../ir/index.js';
 import { readJson } from '../platform/node/files.js';
 // A record's shape is the audit's own; its files are read here as they stand.
 import type { AppRecord } from '../audit/record.js';
+import { subjects, type Use } from '../audit/evidence/index.js';
 import { RefusedError } from './errors.js';
 import type { AuditAppView, AuditView } from './messages.js';
 import type { WorkspaceFiles } from './workspace.js';
@@ -47,6 +48,7 @@ function rowOf(name: string, record: AppRecord): AuditAppView {
     ...{ name, identifier: record.identifier, category: record.category },
     label: record.label ?? null,
     failure: record.failure ?? null,
+    uses: usesOf(record),
     models: record.models.map(({ format, path, confidence, length, sha256, content }) => {
       const read = content.status === 'read' ? content : undefined;
       return {
@@ -59,4 +61,20 @@ function rowOf(name: string, record: AppRecord): AuditAppView {
       };
     }),
   };
+}
+
+/** What speaks most for a subject comes first. */
+const USES: readonly Use[] = ['called', 'called-by-library', 'referenced', 'present'];
+
+function usesOf({ app }: AppRecord): AuditAppView['uses'] {
+  const strongest = new Map<string, Use>();
+  for (const { subject, use } of app?.evidence ?? []) {
+    const known = strongest.get(subject);
+    if (known === undefined || USES.indexOf(use) < USES.indexOf(known)) strongest.set(subject, use);
+  }
+  // Records of a newer version may name subjects that are not known here.
+  return [...strongest].flatMap(([subject, use]) => {
+    const known = Object.hasOwn(subjects, subject) ? subjects[subject] : undefined;
+    return known === undefined ? [] : [{ kind: known.kind, title: known.title, use }];
+  });
 }

@@ -1,4 +1,4 @@
-/** @file What the open folder holds: models, runs, split profiles, images, audits. Names and sizes alone; nothing is opened. */
+/** @file What the open folder holds: models, runs, split profiles, images, audits, labs. Names and sizes alone; nothing is opened. */
 import { fileInfo, listFolder } from '../platform/node/files.js';
 import { containedPath, PathOutsideError } from '../platform/node/contained.js';
 import type { FoundFile, FoundRun, WorkspaceView } from './messages.js';
@@ -26,13 +26,14 @@ export const COSTS_FILE = 'work/costs.json';
 /** Walks the folder. `root` is a real path. Throws FileError where it cannot be listed. */
 export async function findInWorkspace(
   root: string,
-  about: Pick<WorkspaceView, 'name' | 'version' | 'lab'>,
+  about: Pick<WorkspaceView, 'name' | 'version'>,
 ): Promise<WorkspaceView> {
   const models: FoundFile[] = [];
   const splits: FoundFile[] = [];
   const images: FoundFile[] = [];
   const runs: FoundRun[] = [];
   const audits: { path: string; apps: number }[] = [];
+  const labs: { path: string; name: string }[] = [];
   let entries = 0;
 
   const visit = async (relative: string, depth: number): Promise<void> => {
@@ -44,6 +45,8 @@ export async function findInWorkspace(
       if (kind === 'folder') {
         // What adapt keeps for itself is no result.
         if (name === 'work' && files.has('progressive.onnx')) continue;
+        // Nor are the models that a lab was sent, named by their digests.
+        if (name === 'models' && files.has('journal.jsonl')) continue;
         if (name === 'records') {
           const records = (await listInside(root, path)).filter(({ name: file }) => file.endsWith('.json'));
           if (records.length > 0) audits.push({ path: relative, apps: records.length });
@@ -59,6 +62,8 @@ export async function findInWorkspace(
         else if (/split.*\.json$/.test(name)) splits.push(file);
       }
     }
+    if (files.has('lab.json') && files.has('journal.jsonl'))
+      labs.push({ path: relative, name: relative === '' ? about.name : relative });
     const progressive = files.get('progressive.onnx');
     if (progressive === undefined) return;
     const own = relative === '' ? '' : `${relative}/`;
@@ -71,7 +76,7 @@ export async function findInWorkspace(
     });
   };
   await visit('', 0);
-  return { ...about, models, runs, splits, images, audits, truncated: entries > MAX_ENTRIES };
+  return { ...about, models, runs, splits, images, audits, labs, truncated: entries > MAX_ENTRIES };
 }
 
 /** A folder's entries, files first, so that a folder is known by them; none where a link leads out or it may not be read. */

@@ -39,6 +39,7 @@ const requestSchema = z.discriminatedUnion('verb', [
     out: path,
     limit: z.optional(z.int().check(z.gte(10))),
   }),
+  z.strictObject({ verb: z.literal('lab'), out: path, others: z.optional(z.boolean()) }),
   z.strictObject({ verb: z.literal('eval'), model: path, data, limit: z.optional(z.int().check(z.gte(10))) }),
 ]);
 
@@ -72,8 +73,11 @@ export class Jobs {
       const { path: at, message } = parsed.error.issues[0]!;
       throw new RefusedError(400, 'job', `${at.join('.') || 'the run'}: ${message}`, 'Correct the form and try again.');
     }
-    const running = [...this.#jobs.values()].filter(({ view }) => view.state === 'running').length;
-    if (running >= MAX_RUNNING)
+    // A lab's server waits for others: it takes nobody's turn.
+    const running = [...this.#jobs.values()].filter(
+      ({ view }) => view.endedMs === undefined && view.verb !== 'lab',
+    ).length;
+    if (running >= MAX_RUNNING && parsed.data.verb !== 'lab')
       throw new RefusedError(409, 'busy', `${running} runs are under way`, 'Wait for one to end, or stop it.');
     const words = await this.#words(parsed.data);
     const id = this.#next++;
@@ -212,6 +216,11 @@ export class Jobs {
           ...['split', 'table', await inside(request.model), '--data', await images(request.data)],
           ...['--out', await target(request.out)],
           ...given('--limit', request.limit),
+        ];
+      case 'lab':
+        return [
+          ...['lab', 'serve', '--dir', await target(request.out), '--port', '0'],
+          ...(request.others === true ? ['--host', '0.0.0.0'] : []),
         ];
       case 'eval':
         return [

@@ -1,4 +1,5 @@
 /** @file What the studio's server tells its page: the shapes of its JSON answers. Shared by both; types alone. */
+import type { DeviceView, JobView as LabJobView } from '../measure/lab/protocol.js';
 import type { EventOfRun } from './run-events.js';
 
 /** What the open folder holds. Paths are relative to it, with `/`. */
@@ -15,8 +16,8 @@ export interface WorkspaceView {
   readonly audits: readonly { readonly path: string; readonly apps: number }[];
   /** There was more than is listed. */
   readonly truncated: boolean;
-  /** The device lab that this studio was started with. */
-  readonly lab: boolean;
+  /** Device labs: paths of their folders; `:given` for the one that the studio was started with. */
+  readonly labs: readonly { readonly path: string; readonly name: string }[];
 }
 
 /** One file of the folder. */
@@ -216,6 +217,12 @@ export interface AuditAppView {
   readonly label: string | null;
   readonly category: string | null;
   readonly failure: string | null;
+  /** Frameworks, cloud services and accelerators, each with the most that is known of its use. */
+  readonly uses: readonly {
+    readonly kind: 'framework' | 'cloud' | 'accelerator';
+    readonly title: string;
+    readonly use: string;
+  }[];
   readonly models: readonly {
     readonly format: string;
     readonly path: string;
@@ -236,4 +243,32 @@ export interface AuditView {
   readonly broken: readonly { readonly name: string; readonly why: string }[];
   /** There are more records than are read at once. */
   readonly truncated: boolean;
+}
+
+/** One device lab. */
+export interface LabView {
+  readonly path: string;
+  /** Without a server nothing new happens; what its journal says is shown. */
+  readonly running: boolean;
+  /** How devices come in: pages to open, the one for other machines last, and the command for Node. */
+  readonly join: { readonly pages: readonly string[]; readonly command: string } | null;
+  readonly devices: readonly DeviceView[];
+  readonly totals: Readonly<Record<LabJobView['state'], number>>;
+  /** The newest. */
+  readonly jobs: readonly LabJobView[];
+  readonly measures: readonly LabMeasureView[];
+}
+
+/** What one job measured. Times are ms; `null` where its kind does not give them. */
+export interface LabMeasureView {
+  readonly id: string;
+  readonly device: string;
+  readonly model: string;
+  readonly kind: string;
+  readonly backend: string;
+  readonly threads: number | null;
+  readonly p50: number | null;
+  readonly p90: number | null;
+  readonly loadMs: number | null;
+  readonly firstMs: number | null;
 }

@@ -4,6 +4,7 @@ import { Api, refusal } from './api.js';
 import { openAppFiles, PAGE_HEADERS } from './app-files.js';
 import { checkRequest, LOOPBACK_NAMES } from './guard.js';
 import { Jobs } from './jobs.js';
+import type { LabPlace } from './lab-view.js';
 import { openWorkspace } from './workspace.js';
 
 /** How a studio is opened. */
@@ -17,6 +18,8 @@ export interface StudioOptions {
   /** What every question needs; must be given where others than this machine may ask. */
   readonly token?: string;
   readonly version: string;
+  /** A device lab besides those whose folders lie in the open one. */
+  readonly lab?: LabPlace;
   /** Largest upload, bytes; 512 MiB where omitted. */
   readonly uploadBytes?: number;
   /** Where the built page lies; beside this file where omitted. */
@@ -42,7 +45,7 @@ export async function openStudio(options: StudioOptions): Promise<Studio> {
   const files = await openWorkspace(options.folder);
   const page = await openAppFiles(options.app);
   const jobs = new Jobs(files);
-  const api = new Api({ files, jobs, version, uploadBytes });
+  const api = new Api({ files, jobs, version, uploadBytes, lab: options.lab });
   const loopback = LOOPBACK_HOST.test(host);
   const names = loopback ? new Set([...LOOPBACK_NAMES, host.includes(':') ? `[${host}]` : host]) : undefined;
   let port = 0;

@@ -1,6 +1,6 @@
 /** @file The shell: name, views, theme; loads what the folder holds, and each view's code when it is first opened. */
 import type { ComponentType } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { WorkspaceView } from '../../src/studio/messages.js';
 import { askJson } from './api.js';
 import { Home } from './home.js';
@@ -25,6 +25,7 @@ const VIEWS: Readonly<
   split: { name: 'Split', load: async () => (await import('./split-view.js')).SplitPage },
   runs: { name: 'Runs', load: async () => (await import('./runs-view.js')).RunsPage },
   compare: { name: 'Compare', load: async () => (await import('./compare-view.js')).ComparePage },
+  lab: { name: 'Lab', load: async () => (await import('./lab-view.js')).LabPage },
   audit: { name: 'Audit', load: async () => (await import('./audit-view.js')).AuditPage },
 };
 
@@ -70,13 +71,21 @@ function skip(event: Event): void {
 
 function Header({ present }: { readonly present: string }) {
   const [theme, setTheme] = useState(chosenTheme());
+  const list = useRef<HTMLUListElement>(null);
+  // On a phone the list is wider than the screen: the present view is brought into sight.
+  useEffect(() => {
+    const link = list.current?.querySelector<HTMLElement>('[aria-current]');
+    const nav = list.current?.parentElement;
+    if (link && nav)
+      nav.scrollTo({ left: link.offsetLeft - nav.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2 });
+  }, [present]);
   return (
     <header class="top">
       <a class="brand" href="#/">
         Cuttle <span>studio</span>
       </a>
       <nav aria-label="Views">
-        <ul>
+        <ul ref={list}>
           {Object.entries(VIEWS).map(([view, { name }]) => (
             <li>
               <a href={linkTo(view)} aria-current={view === present ? 'page' : undefined}>

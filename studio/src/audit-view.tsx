@@ -100,7 +100,9 @@ function Audit({
           {name}: {why}
         </p>
       ))}
-      {app !== undefined && <App path={path} name={app} />}
+      {app !== undefined && (
+        <App path={path} name={app} uses={audit.apps.find(({ name }) => name === app)?.uses ?? []} />
+      )}
       <section>
         <h2>Networks</h2>
         <div class="fields">
@@ -145,6 +147,7 @@ function Audit({
           />
         )}
       </section>
+      <Apps path={path} apps={audit.apps} />
       <section>
         <h2>What they are for</h2>
         <Table
@@ -157,6 +160,38 @@ function Audit({
         />
       </section>
     </>
+  );
+}
+
+const shownUses = (uses: AuditAppView['uses'], kind: AuditAppView['uses'][number]['kind']): string => {
+  const own = uses.filter((use) => use.kind === kind);
+  return own.length === 0 ? '–' : own.map(({ title }) => title).join(', ');
+};
+
+/** Every app with what it calls; those with the most networks first. */
+function Apps({ path, apps }: { readonly path: string; readonly apps: readonly AuditAppView[] }) {
+  const order = [...apps].sort((a, b) => b.models.length - a.models.length).slice(0, 300);
+  return (
+    <section>
+      <h2>Apps</h2>
+      <Table
+        caption="Apps"
+        columns={[
+          {
+            name: 'app',
+            value: ({ name, label, identifier }) => (
+              <a href={linkTo('audit', { path, app: name })}>{label ?? identifier}</a>
+            ),
+          },
+          { name: 'category', value: ({ category }) => category ?? '–' },
+          { name: 'networks', number: true, value: ({ models }) => models.length },
+          { name: 'frameworks', value: ({ uses }) => shownUses(uses, 'framework') },
+          { name: 'cloud services', value: ({ uses }) => shownUses(uses, 'cloud') },
+          { name: 'accelerators', value: ({ uses }) => shownUses(uses, 'accelerator') },
+        ]}
+        rows={order}
+      />
+    </section>
   );
 }
 
@@ -188,7 +223,15 @@ interface Told {
 }
 
 /** One app with what speaks for each finding. */
-function App({ path, name }: { readonly path: string; readonly name: string }) {
+function App({
+  path,
+  name,
+  uses,
+}: {
+  readonly path: string;
+  readonly name: string;
+  readonly uses: AuditAppView['uses'];
+}) {
   const loaded = useLoad(`record ${path} ${name}`, (signal) =>
     askJson<Told>('record', { query: { path, name }, signal }),
   );
@@ -209,6 +252,12 @@ function App({ path, name }: { readonly path: string; readonly name: string }) {
               <dd>
                 {origin.locator}, {binaryBytes(origin.bytes)}
               </dd>
+              {uses.length > 0 && (
+                <>
+                  <dt>uses</dt>
+                  <dd>{uses.map(({ title, use }) => `${title} (${use.replaceAll('-', ' ')})`).join(', ')}</dd>
+                </>
+              )}
               {failure !== undefined && (
                 <>
                   <dt>failure</dt>

@@ -211,7 +211,9 @@ function Shares({ run, predicted }: { readonly run: RunView; readonly predicted:
             class={i === instantiated.length - 1 ? 'last' : undefined}
             style={{ flexGrow: exitCounts[i]! }}
             title={text[i] ?? String(exit)}
-          />
+          >
+            {exitCounts[i]! / samples >= 0.08 && percent(exitCounts[i]! / samples, 0)}
+          </span>
         ))}
       </div>
       <p class="quiet shares-text">Images leave at: {text.join(' · ')}</p>

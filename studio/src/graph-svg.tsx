@@ -75,6 +75,9 @@ export function Graph({ model, heat, cut, found, selected, zoom, onSelect }: Gra
       onKeyDown={walk}
     >
       <svg width={graph.width * zoom} height={graph.height * zoom} viewBox={`0 0 ${graph.width} ${graph.height}`}>
+        <clipPath id="in-node">
+          <rect width={NODE_WIDTH - 4} height={NODE_HEIGHT} />
+        </clipPath>
         {graph.edges.map(({ from, to, points }) => {
           const crosses = device !== undefined && device.has(from) && !device.has(to);
           const near = selected === from || selected === to;
@@ -100,7 +103,7 @@ export function Graph({ model, heat, cut, found, selected, zoom, onSelect }: Gra
               <title>{`${node.op} ${node.name}: ${format(value(node))}`}</title>
               <rect class="box" width={NODE_WIDTH} height={NODE_HEIGHT} rx={5} />
               <rect class="bar" width={NODE_WIDTH * share} height={NODE_HEIGHT} rx={5} />
-              <text x={8} y={17}>
+              <text x={8} y={17} clip-path="url(#in-node)">
                 {fitted(node.op, node.name)}
               </text>
               {exit !== undefined && (
@@ -120,9 +123,10 @@ export function Graph({ model, heat, cut, found, selected, zoom, onSelect }: Gra
 }
 
 /** Operator and as much of the name as there is room for. */
-function fitted(op: string, name: string): string {
-  const room = 25 - op.length;
-  return room < 5 ? op.slice(0, 24) : `${op} ${name.length > room ? `…${name.slice(1 - room)}` : name}`;
+function fitted(operator: string, name: string): string {
+  const op = operator.replace('Normalization', 'Norm');
+  const room = 22 - op.length;
+  return room < 5 ? op.slice(0, 21) : `${op} ${name.length > room ? `…${name.slice(1 - room)}` : name}`;
 }
 
 /** A smooth line through points that go down. */

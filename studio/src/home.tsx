@@ -9,8 +9,8 @@ import { useWorkspace } from './workspace-context.js';
 
 export function Home() {
   const { workspace } = useWorkspace();
-  const { name, models, runs, splits, audits, truncated, version } = workspace;
-  const empty = models.length + splits.length + audits.length === 0;
+  const { name, models, runs, splits, audits, labs, truncated, version } = workspace;
+  const empty = models.length + splits.length + audits.length + labs.length === 0;
   return (
     <>
       <Title lead={`What this folder holds. Cuttle ${version}; nothing leaves this machine.`}>{name}</Title>
@@ -53,6 +53,18 @@ export function Home() {
             {audits.map(({ path, apps }) => (
               <li>
                 <a href={linkTo('audit', { path })}>{path === '' ? name : path}</a> {apps} apps
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+      {labs.length > 0 && (
+        <section>
+          <h2>Device labs</h2>
+          <ul class="links">
+            {labs.map((lab) => (
+              <li>
+                <a href={linkTo('lab', { path: lab.path })}>{lab.name}</a>
               </li>
             ))}
           </ul>
@@ -103,7 +115,12 @@ function Models({ models }: { readonly models: readonly FoundFile[] }) {
         columns={[
           { name: 'model', value: ({ path }) => <a href={linkTo('model', { path })}>{path}</a> },
           { name: 'size', number: true, value: ({ bytes }) => binaryBytes(bytes) },
-          { name: 'changed', number: true, value: ({ modifiedMs }) => new Date(modifiedMs).toLocaleString() },
+          {
+            name: 'changed',
+            number: true,
+            value: ({ modifiedMs }) =>
+              new Date(modifiedMs).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'short' }),
+          },
         ]}
         rows={models}
       />

@@ -162,7 +162,26 @@ function Details({
   return (
     <aside class="details" aria-live="polite" aria-label="Selected operator">
       {node === undefined ? (
-        <p class="quiet">Choose an operator in the graph, or walk it with the arrow keys.</p>
+        <>
+          <p class="quiet">Choose an operator in the graph, or walk it with the arrow keys.</p>
+          <ul class="legend">
+            <li>
+              <i class="share" /> its share of what the bars show
+            </li>
+            <li>
+              <i class="dashed" /> needed by an exit alone
+            </li>
+            <li>
+              <i class="device" /> on the device, before the cut
+            </li>
+            <li>
+              <i class="server" /> on the server, behind it
+            </li>
+            <li>
+              <i class="crosses" /> crosses the cut
+            </li>
+          </ul>
+        </>
       ) : (
         <>
           <h3>{node.name}</h3>

@@ -7,10 +7,10 @@ import { Choice, Failure } from './parts.js';
 import { useWorkspace } from './workspace-context.js';
 
 const VERBS: readonly (readonly [verb: string, what: string])[] = [
-  ['demo', 'demo: the whole job on embedded digits'],
-  ['train', 'train: a network from scratch'],
-  ['adapt', 'adapt: give a network early exits'],
-  ['split', 'split: measure it at every cut'],
+  ['demo', 'demo: all on digits'],
+  ['train', 'train: from scratch'],
+  ['adapt', 'adapt: add early exits'],
+  ['split', 'split: measure cuts'],
 ];
 
 type Fields = Readonly<Record<string, string>>;

@@ -89,8 +89,8 @@ export function SplitPage({ query }: ViewProps) {
 
 function Split({ profile }: { readonly profile: SplitProfile }) {
   const [mbps, setMbps] = useState(10);
-  const [latencyMs, setLatency] = useState(20);
-  const [device, setDevice] = useState(20);
+  const [latencyMs, setLatency] = useState(5);
+  const [device, setDevice] = useState(100);
   const [server, setServer] = useState(1);
   const [floor, setFloor] = useState(Math.floor(100 * (profile.final.accuracy - 0.02)));
   const [aim, setAim] = useState('latency');
@@ -206,13 +206,13 @@ function Decision({
         items={[
           ['an image takes', milliseconds(cost.latency), `p95 ${milliseconds(cost.latency95)}`],
           ['right', percent(cost.accuracy), `whole network ${percent(profile.final.accuracy)}`],
-          ['leave early', ruleText(plan.rule), 'threshold of the exits'],
+          ['leave early', ruleText(plan.rule), 'where images may stop'],
           [
             'packed to',
             local ? '–' : plan.bits === 32 ? 'unchanged' : `${plan.bits} bits`,
             local ? 'nothing is sent' : 'per number',
           ],
-          ['images/s', significant(cost.throughput), plan.pipelined ? 'pipelined' : 'one at a time'],
+          ['images/s', significant(cost.throughput), local || !plan.pipelined ? 'one at a time' : 'pipelined'],
         ]}
       />
       <div class="shares" role="img" aria-label={`Where the time goes: ${text}`}>

@@ -1,6 +1,5 @@
 /** @file A studio with its page built from sources, opened in Chromium. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
@@ -8,15 +7,52 @@ import { afterAll, beforeAll, expect } from 'vitest';
 import { openStudio, type Studio } from '../../src/studio/index.js';
 import { openChromium, root, type Chromium } from '../browser/harness.js';
 
-/** Builds the page into a folder of its own; it goes away with the test file. */
+/** Newest change among the page's sources: a page built from the same ones is taken again. */
+function newestSource(): number {
+  const newest = (folder: string): number =>
+    Math.max(
+      ...readdirSync(folder, { withFileTypes: true }).map((entry) => {
+        const path = join(folder, entry.name);
+        return entry.isDirectory() ? newest(path) : statSync(path).mtimeMs;
+      }),
+    );
+  return Math.round(Math.max(newest(join(root, 'src')), newest(join(root, 'studio'))));
+}
+
+/** A build that has not ended by then was cut off. */
+const BUILD_MS = 100_000;
+
+/** The page, built from sources; once for all test files that want it. Its folder. */
 export async function buildPage(): Promise<string> {
-  const outDir = mkdtempSync(join(tmpdir(), 'cuttle-page-'));
-  afterAll(() => rmSync(outDir, { recursive: true, force: true }));
-  await build({
-    configFile: join(root, 'studio/vite.config.ts'),
-    logLevel: 'error',
-    build: { outDir, emptyOutDir: true },
-  });
+  const cache = join(root, 'node_modules/.cache/cuttle-studio');
+  const outDir = join(cache, String(newestSource()));
+  const lock = `${outDir}.lock`;
+  mkdirSync(cache, { recursive: true });
+  for (;;) {
+    if (existsSync(outDir)) return outDir;
+    try {
+      mkdirSync(lock);
+      break;
+    } catch {
+      const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
+      if (since !== undefined && Date.now() - since > BUILD_MS) rmSync(lock, { recursive: true, force: true });
+      else await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+  try {
+    for (const name of readdirSync(cache)) {
+      const path = join(cache, name);
+      if (path !== lock && Date.now() - statSync(path).mtimeMs > 10 * BUILD_MS) rmSync(path, { recursive: true });
+    }
+    await build({
+      configFile: join(root, 'studio/vite.config.ts'),
+      logLevel: 'error',
+      build: { outDir: `${outDir}.new`, emptyOutDir: true },
+    });
+    renameSync(`${outDir}.new`, outDir);
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
   return outDir;
 }
 
@@ -27,6 +63,7 @@ export interface StudioPages {
     view: string,
     use: (page: Page) => Promise<void>,
     size?: { width: number; height: number },
+    scheme?: 'light' | 'dark',
   ) => Promise<void>;
   readonly studio: () => Studio;
 }
@@ -45,7 +82,7 @@ export function studioPages(folder: () => Promise<string>): StudioPages {
   });
   return {
     studio: () => studio,
-    async visit(view, use, size = { width: 1180, height: 860 }) {
+    async visit(view, use, size = { width: 1180, height: 860 }, scheme = 'light') {
       await using opened = await chromium.open('about:blank', { awaitReady: false });
       const { page } = opened;
       const foreign: string[] = [];
@@ -53,6 +90,7 @@ export function studioPages(folder: () => Promise<string>): StudioPages {
         if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(studio.url)) foreign.push(request.url());
       });
       await page.setViewportSize(size);
+      await page.emulateMedia({ colorScheme: scheme });
       await page.goto(`${studio.url}#/${view}`);
       await use(page);
       expect(foreign).toEqual([]);

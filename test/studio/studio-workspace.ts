@@ -21,6 +21,7 @@ import { encodeModel } from '../../src/onnx/index.js';
 import { createRandom } from '../../src/platform/index.js';
 import { encodePng } from '../../src/report/index.js';
 import { measureSplit, openSplitNetwork } from '../../src/split/index.js';
+import { appRecord, writeRun } from '../audit/store-records.js';
 import { digitsModel } from '../cli/cli.js';
 import { noise } from '../exits/networks.js';
 
@@ -84,4 +85,48 @@ export async function demoLikeWorkspace(): Promise<string> {
   const options = { threads: 1, bits: [8, 32], thresholds: [0.1, 0.9], runs: 3 };
   write('split-profile.json', JSON.stringify(await measureSplit(progressive.model, [batch], options)));
   return folder;
+}
+
+/** What every view needs: the demo's files, an audit, a lab that nobody runs. */
+export async function fullWorkspace(): Promise<string> {
+  const folder = await demoLikeWorkspace();
+  auditIn(join(folder, 'audit'));
+  return folder;
+}
+
+/** Records of three apps. */
+export function auditIn(folder: string): void {
+  writeRun(folder, [
+    appRecord('org.camera', {
+      category: 'photography',
+      models: [
+        { name: 'detector', task: { modality: 'vision', task: 'object-detection' }, architecture: 'SSD' },
+        { name: 'closed', unread: 'its bytes look random: it may be encrypted' },
+      ],
+      evidence: [
+        { subject: 'tflite', use: 'called' },
+        { subject: 'tflite', use: 'present' },
+        { subject: 'mlkit', use: 'called' },
+      ],
+    }),
+    appRecord('org.keyboard', {
+      models: [{ name: 'words', format: 'onnx', task: { modality: 'text', task: 'next-word' }, architecture: 'LSTM' }],
+    }),
+    appRecord('org.plain'),
+  ]);
+  writeFileSync(join(folder, 'records', 'broken.json'), '{"schema":1}');
+}
+
+/** Images by class, as `--data ./FOLDER` takes them: bright on the left or on the right. */
+export function imageFolder(folder: string, perClass: number): void {
+  const random = createRandom(3);
+  for (const [at, name] of ['left', 'right'].entries()) {
+    mkdirSync(join(folder, name), { recursive: true });
+    for (let i = 0; i < perClass; i++) {
+      const pixels = Uint8Array.from({ length: 28 * 28 }, (_, pixel) =>
+        Math.floor(60 * random.next() + (Math.floor((pixel % 28) / 14) === at ? 150 : 0)),
+      );
+      writeFileSync(join(folder, name, `${i}.png`), encodePng({ channels: 1, height: 28, width: 28, pixels }));
+    }
+  }
 }

@@ -80,12 +80,21 @@ export const demo = defineVerb({
       },
     );
     await writeExampleImage(joinPath(out, 'digit.png'), data.test, 0);
+    // The test part is sorted by class.
+    for (let i = 0; i < MORE_IMAGES; i++)
+      await writeExampleImage(
+        joinPath(out, `digits/${i}.png`),
+        data.test,
+        Math.floor(((i + 0.5) * data.test.size) / MORE_IMAGES),
+      );
     console.log('measuring the network at every cut');
     await measureCuts(out, data.calibration, signal);
     return result;
   },
 });
 
+/** Test images besides the first, to try by hand: one of every digit. */
+const MORE_IMAGES = 10;
 /** Images that the cuts are measured on, and the widths and thresholds tried: enough to look at, in seconds. */
 const CUT_IMAGES = 200;
 const CUT_GRID = { bits: [2, 4, 8, 32], thresholds: [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99] } as const;

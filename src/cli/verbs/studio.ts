@@ -8,7 +8,7 @@ import { defineVerb, option } from '../verb.js';
 
 export const studio = defineVerb({
   name: 'studio',
-  summary: 'Open a local web app over a folder: models, runs, designs, splits, audits.',
+  summary: 'Open a local web app over a folder: models, runs, designs, splits, audits, device labs.',
   args: [['[folder]', 'the folder to show (default: the present one)']],
   flags: [
     ['--port <number>', 'port to listen on; 0 for any free one (default 4700)'],
@@ -17,18 +17,22 @@ export const studio = defineVerb({
       'address to listen on (default 127.0.0.1); any other one needs a token, which is made where none is given',
     ],
     ['--token <text>', 'what the page must know to ask anything'],
+    ['--lab <place>', 'folder or URL of a device lab to show beside those in the folder'],
+    ['--lab-token <text>', "the lab owner's token, where --lab is a URL"],
     ['--max-upload <size>', 'largest file that may be uploaded, such as 512MiB (the default)'],
   ],
   options: z.object({
     port: option.count(0).max(65535, 'must be at most 65535').default(4700),
     host: option.text().default('127.0.0.1'),
     token: option.text().min(8, 'must have at least 8 characters').optional(),
+    lab: option.text().optional(),
+    labToken: option.text().optional(),
     maxUpload: option.bytes().optional(),
     json: option.flag(),
   }),
   examples: ['cuttle studio cuttle-demo', 'cuttle studio models --port 0'],
   async run({ args, options, console, signal }) {
-    const { host, port, maxUpload } = options;
+    const { host, port, maxUpload, lab, labToken } = options;
     const started = now();
     const token = options.token ?? (LOOPBACK_HOST.test(host) ? undefined : randomToken());
     if (!LOOPBACK_HOST.test(host))
@@ -37,6 +41,7 @@ export const studio = defineVerb({
     await using opened = await openStudio({
       ...{ folder: args[0] ?? '.', host, port, version: await packageVersion() },
       ...(token !== undefined && { token }),
+      ...(lab !== undefined && { lab: { place: lab, ...(labToken !== undefined && { token: labToken }) } }),
       ...(maxUpload !== undefined && { uploadBytes: maxUpload }),
     });
     console.log(`the studio is open at ${opened.url} (Ctrl-C closes it)`);
