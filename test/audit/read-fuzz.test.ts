@@ -124,6 +124,7 @@ const seeds: readonly (readonly [format: ModelFormat, seed: Uint8Array, options?
   ['savedmodel', atHand('mlperf-tiny/kws_saved_model/saved_model.pb').slice(0, 200_000)],
   ['keras-h5', atHand('mlperf-tiny/pretrainedResnet.h5')],
   ['coreml', atHand('odd/MNIST_Model.mlmodel')],
+  ['ort', fixture('ort/net-plain.ort')],
   ['keras', fixture('weights/model.keras')],
   ['safetensors', fixture('weights/model.safetensors')],
   ['gguf', fixture('weights/model.gguf')],

@@ -4,11 +4,13 @@ import { defaultReadLimits, ReadBudget, type ReadLimits } from '../read/limits.j
 import { ProtoMessage } from '../read/protobuf.js';
 import { protobufKind } from '../find/protobuf-kinds.js';
 import { AuditError } from '../errors.js';
+import { decodeOrtModel } from '../read/ort-model.js';
+import { noSignature } from './emitter.js';
 import { convertTensorflow, type Checkpoint } from './tensorflow/convert.js';
 import { convertTflite, type Converted, type ConvertOptions } from './tflite/convert.js';
 
 /** Formats that become ONNX. */
-export type ConvertibleFormat = 'tflite' | 'graphdef' | 'savedmodel';
+export type ConvertibleFormat = 'tflite' | 'graphdef' | 'savedmodel' | 'ort';
 
 /** Bytes of a file's start that `mayBeConvertible` wants. */
 export const HEAD_BYTES = 64;
@@ -18,7 +20,7 @@ export const HEAD_BYTES = 64;
  * without a producer.
  */
 export function mayBeConvertible(head: Uint8Array): boolean {
-  if (String.fromCharCode(...head.subarray(4, 8)) === 'TFL3') return true;
+  if (/^(TFL3|ORTM)$/.test(String.fromCharCode(...head.subarray(4, 8)))) return true;
   // A GraphDef starts with a node; a SavedModel with its version and a long message, where ONNX has a short name.
   if (head[0] === 0x0a) return true;
   if (head[0] !== 0x08 || head[2] !== 0x12) return false;
@@ -30,7 +32,9 @@ export function convertibleFormat(
   bytes: Uint8Array,
   limits: ReadLimits = defaultReadLimits,
 ): ConvertibleFormat | undefined {
-  if (String.fromCharCode(...bytes.subarray(4, 8)) === 'TFL3') return 'tflite';
+  const identifier = String.fromCharCode(...bytes.subarray(4, 8));
+  if (identifier === 'TFL3') return 'tflite';
+  if (identifier === 'ORTM') return 'ort';
   try {
     const format = protobufKind(new ProtoMessage(bytes, new ReadBudget('protobuf', limits)))?.format;
     return format === 'graphdef' || format === 'savedmodel' ? format : oldTflite(bytes, limits);
@@ -58,5 +62,17 @@ export function convertModel(
   options: ConvertOptions & { readonly checkpoint?: Checkpoint } = {},
 ): Converted {
   if (format === 'tflite') return convertTflite(bytes, options);
-  return convertTensorflow(format, bytes, options);
+  return format === 'ort' ? fromOrt(bytes, options) : convertTensorflow(format, bytes, options);
+}
+
+/** A model in ONNX Runtime's own format is the same graph: only its container changes. */
+function fromOrt(bytes: Uint8Array, { limits, signature }: ConvertOptions): Converted {
+  if (signature !== undefined) throw noSignature(signature, []);
+  const { model } = decodeOrtModel(bytes, new ReadBudget('ort', limits ?? defaultReadLimits));
+  const operators = new Map<string, number>();
+  for (const { op, domain } of model.graph.nodes) {
+    const name = domain === '' ? op : `${domain}.${op}`;
+    operators.set(name, (operators.get(name) ?? 0) + 1);
+  }
+  return { model, format: 'ort', signature: undefined, signatures: [], operators, channelsFirst: [] };
 }

@@ -166,6 +166,21 @@ export class FlatTable {
     return Array.from({ length: count }, (_, i) => this.#buffer.view.getInt32(start + 4 * i, true));
   }
 
+  /** A 64-bit integer. */
+  int64(id: number): bigint {
+    const at = this.#field(id, 8);
+    return at === 0 ? 0n : this.#buffer.view.getBigInt64(at, true);
+  }
+
+  /** A vector of 64-bit integers; empty where absent. */
+  bigints(id: number): readonly bigint[] {
+    const at = this.#field(id, 4);
+    if (at === 0) return [];
+    const { start, count } = this.#buffer.vector(this.#buffer.follow(at), 8);
+    this.#buffer.budget.spend(count);
+    return Array.from({ length: count }, (_, i) => this.#buffer.view.getBigInt64(start + 8 * i, true));
+  }
+
   /** A vector of 64-bit integers, exact to 2^53; `undefined` where absent. */
   int64s(id: number): readonly number[] | undefined {
     const at = this.#field(id, 4);

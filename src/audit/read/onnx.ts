@@ -1,4 +1,4 @@
-/** @file ONNX models through the reader, shape inference and cost rules that the rest of the toolkit uses. */
+/** @file ONNX models, and those in ONNX Runtime's own format, through the reader, shape inference and cost rules that the rest of the toolkit uses. */
 import {
   constantTensor,
   CuttleError,
@@ -19,6 +19,7 @@ import { familyOf } from './families.js';
 import { isLearned } from './learned.js';
 import { defaultReadLimits, ReadBudget, type ReadLimits } from './limits.js';
 import type { AuditModel, AuditTensor, AuditWeight, LayerFamily } from './model.js';
+import { decodeOrtModel } from './ort-model.js';
 
 /**
  * Reads an ONNX model of any opset. Where shapes cannot be inferred, layers are listed without MACs and a note says why.
@@ -30,6 +31,21 @@ export function readOnnx(bytes: Uint8Array, limits: ReadLimits = defaultReadLimi
     // What is found in an app need not run in ONNX Runtime: any version is listed.
     limits: { ...defaultLimits, minOpset: 1, maxOpset: 99, maxIrVersion: 99, maxMessages: limits.maxItems },
   });
+  return auditOfGraph('onnx', decoded, budget);
+}
+
+/**
+ * Reads a model in ONNX Runtime's own format. Graphs that were optimised for one kind of processor hold operators of it.
+ * Throws AuditError or InvalidGraphError where the bytes are none or exceed a limit.
+ */
+export function readOrt(bytes: Uint8Array, limits: ReadLimits = defaultReadLimits): AuditModel {
+  const budget = new ReadBudget('ort', limits);
+  const { model, formatVersion } = decodeOrtModel(bytes, budget);
+  const read = auditOfGraph('ort', model, budget);
+  return { ...read, version: `${read.version ?? ''}, format ${formatVersion}` };
+}
+
+function auditOfGraph(format: 'onnx' | 'ort', decoded: Model, budget: ReadBudget): AuditModel {
   const notes: string[] = [];
   const { model, costs } = costed(decoded, notes);
   const types = new Map<string, AuditTensor>();
@@ -37,7 +53,7 @@ export function readOnnx(bytes: Uint8Array, limits: ReadLimits = defaultReadLimi
   const layers = layersOf(model.graph, { types, costs, outer: new Map(), graph: undefined, depth: 0, budget });
   return assembleModel(
     {
-      format: 'onnx',
+      format,
       name: model.graph.name,
       producer: [decoded.producer.name, decoded.producer.version].filter(Boolean).join(' '),
       version: `opset ${opsetOf(decoded)}`,

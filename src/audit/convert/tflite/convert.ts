@@ -30,7 +30,7 @@ export interface ConvertOptions {
 /** What a conversion gives. */
 export interface Converted {
   readonly model: Model;
-  readonly format: 'tflite' | 'graphdef' | 'savedmodel' | 'tfjs-graph';
+  readonly format: 'tflite' | 'graphdef' | 'savedmodel' | 'ort';
   /** The entry that was converted, and all that there are. */
   readonly signature: string | undefined;
   readonly signatures: readonly string[];
