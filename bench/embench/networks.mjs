@@ -1,6 +1,7 @@
 /** @file The networks of the bench: architectures of the zoo, two more built here, and public models where they are at hand. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { convertModel } from '../../dist/audit/index.js';
 import { EMIT_OPSET, GraphBuilder, makeModel, Tensor, tensorType } from '../../dist/ir/index.js';
 import { loadModel } from '../../dist/onnx/node.js';
 import { foldBatchNorm } from '../../dist/passes/index.js';
@@ -33,6 +34,9 @@ const files = [
     group: 'ultraface',
     file: shared('formats/ultraface/version-RFB-320_without_postprocessing.onnx'),
   },
+  { name: 'mlperf-resnet-8', group: 'resnet', file: shared('formats/mlperf-tiny/pretrainedResnet.tflite') },
+  { name: 'mlperf-vww', group: 'mobilenet', file: shared('formats/mlperf-tiny/vww_96_float.tflite') },
+  { name: 'mlperf-kws', group: 'ds-cnn', file: shared('formats/mlperf-tiny/kws_ref_model_float32.tflite') },
 ];
 
 /** Every network at hand: name, group (variants of one architecture), model, sizes of symbolic dims, accuracy where known. */
@@ -44,10 +48,17 @@ export async function networks(only) {
       console.error(`${name} is not at hand`);
       continue;
     }
-    const loaded = model === undefined ? await loadModel(file) : foldBatchNorm(model()).model;
+    const loaded = model === undefined ? await open(file) : foldBatchNorm(model()).model;
     found.push({ name, group, model: loaded, ...(accuracies[name] && { accuracy: accuracies[name] }) });
   }
   return found;
+}
+
+/** ONNX as it is; TensorFlow Lite converted. */
+async function open(file) {
+  return file.endsWith('.tflite')
+    ? convertModel('tflite', readFileSync(file), { ends: 'real' }).model
+    : loadModel(file);
 }
 
 /** Layers on one another with seeded weights, normalisation already folded into the convolutions' biases. */

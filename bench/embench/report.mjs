@@ -1,18 +1,20 @@
 /** @file Joins what the steps measured: correlations with MACs, ranks between platforms, scaling, accuracy over time, the predictor. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fitPredictor, kendall, paretoFront, spearman } from '../../dist/measure/index.js';
+import { kendall, paretoFront, spearman } from '../../dist/measure/index.js';
 import { describeDevice } from '../../dist/runtime/index.js';
+import { predictors } from './predict.mjs';
 
 /** Reads the steps' files in `work` and writes the whole into `target`. Steps that did not run are left out. */
 export async function writeReport(work, target) {
   const read = (name) =>
     existsSync(join(work, `${name}.json`)) ? JSON.parse(readFileSync(join(work, `${name}.json`), 'utf8')) : undefined;
-  const [native, wasm, chromium, profiles, batch, harness] = [
+  const [native, wasm, chromium, profiles, probes, batch, harness] = [
     'native',
     'wasm',
     'chromium',
     'profiles',
+    'probes',
     'batch',
     'harness',
   ].map(read);
@@ -73,7 +75,11 @@ export async function writeReport(work, target) {
       })),
     }),
     ...(batch && { batch }),
-    ...(profiles && profiled(profiles)),
+    ...(profiles && {
+      roofline: profiles.roofline,
+      profiles: profiles.networks.map((row) => ({ ...row, profile: undefined })),
+      predictor: await predictors(profiles, probes ?? []),
+    }),
     ...(profiles && { accuracy: accuracyOverTime(profiles) }),
     ...(harness && { harness }),
     measured: Object.fromEntries(Object.entries(platforms).map(([platform, rows]) => [platform, rows])),
@@ -93,27 +99,6 @@ function swaps(names, x, y) {
     for (let j = 0; j < i; j++)
       if (Math.sign(x[i] - x[j]) * Math.sign(y[i] - y[j]) < 0) found.push([names[j], names[i]]);
   return found;
-}
-
-function profiled({ device, roofline, networks }) {
-  const predictor = fitPredictor(
-    networks.map(({ sample }) => sample),
-    device,
-  );
-  return {
-    roofline,
-    profiles: networks.map((row) => ({ ...row, sample: undefined })),
-    predictor: {
-      families: Object.fromEntries(
-        Object.entries(predictor.families).map(([family, { learner, layers, medianError }]) => [
-          family,
-          { learner, layers, medianError },
-        ]),
-      ),
-      overhead: predictor.overhead,
-      validation: predictor.validation,
-    },
-  };
 }
 
 function accuracyOverTime({ networks }) {

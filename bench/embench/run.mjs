@@ -2,14 +2,14 @@
  * @file The findings on latency, over architectures and platforms: how badly MACs predict, what memory binds, how ranks change between
  * platforms, how batches and threads scale, what a predictor learned from profiles is worth.
  *
- * node bench/embench/run.mjs [native] [wasm] [chromium] [profiles] [batch] [harness] [report] [--seconds 0.1] [--openings 3] [--networks a,b]
+ * node bench/embench/run.mjs [native] [wasm] [chromium] [profiles] [probes] [batch] [harness] [report] [--seconds 0.1] [--openings 3] [--networks a,b]
  *
  * Needs `npm run build`, and Chromium for that step (CHROMIUM names another than /usr/bin/chromium). Without names all steps run.
  * Every step writes bench/.work/embench/STEP.json after each network and may be run by itself on a quiet machine; `report` joins
  * what is there into bench/results/embench.json.
  */
 import { fork } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -18,7 +18,7 @@ import {
   analyseProfile,
   measureOpening,
   measureRoofline,
-  networkSample,
+  probeNetworks,
   summariseOpenings,
   variantOf,
 } from '../../dist/measure/index.js';
@@ -41,6 +41,7 @@ const { values, positionals } = parseArgs({
 const openings = Number(values.openings);
 const plan = { warmup: 3, runs: 8, minSeconds: Number(values.seconds), maxSeconds: 10 * Number(values.seconds) };
 const chosen = values.networks?.split(',');
+const PROBE_COUNT = 90;
 const BATCHES = [1, 2, 4, 8, 16, 32];
 const BATCHED = ['resnet-20', 'vgg-11', 'mobilenet-v2', 'densenet-40', 'lenet-5'];
 
@@ -49,6 +50,7 @@ const steps = {
   wasm: () => onPlatforms('wasm', ['wasm-1', 'wasm-2']),
   chromium,
   profiles,
+  probes,
   batch,
   harness,
   report: () => writeReport(work, join(here, '../results/embench.json')),
@@ -65,6 +67,12 @@ else
 
 function save(name, value) {
   writeFileSync(join(work, `${name}.json`), `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** What a step wrote before; with `--networks` the others' rows are kept. */
+function saved(name) {
+  const file = join(work, `${name}.json`);
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
 }
 
 /** A process for each platform: one has only one count of threads in WebAssembly. */
@@ -95,9 +103,14 @@ async function child(platform) {
     ...variantOf(model, { batch: 1 }),
     openings: [],
   }));
-  for (let round = 0; round < openings; round++)
-    for (const { bytes, inputs, openings: done } of list)
-      done.push(await measureOpening({ model: bytes, inputs, session: { backend, threads: Number(threads) }, plan }));
+  // The first round in WebAssembly does not count: what later networks find compiled, the first ones must wait for.
+  for (let round = backend === 'wasm' ? -1 : 0; round < openings; round++)
+    for (const { bytes, inputs, openings: done } of list) {
+      const session = { backend, threads: Number(threads) };
+      const given = round < 0 ? { ...plan, runs: 1, minSeconds: 0 } : plan;
+      const opening = await measureOpening({ model: bytes, inputs, session, plan: given });
+      if (round >= 0) done.push(opening);
+    }
   for (const { name, macs, params, openings: done } of list) {
     const { typicalMs, latencyMs, cv, spread, background, noise, loadMs, firstMs } = summariseOpenings(done, {
       batch: 1,
@@ -147,7 +160,12 @@ async function chromium() {
 /** Every network under the profiler on one thread: layers, what binds them, whether the parts make up the whole. */
 async function profiles() {
   const session = { backend: 'native', threads: 1 };
-  const rows = { device: await describeDevice(session), roofline: await measureRoofline(session), networks: [] };
+  const known = chosen === undefined ? undefined : saved('profiles');
+  const rows = {
+    device: await describeDevice(session),
+    roofline: known?.roofline ?? (await measureRoofline(session)),
+    networks: known?.networks.filter(({ name }) => !chosen.includes(name)) ?? [],
+  };
   for (const { name, group, model, accuracy } of await networks(chosen)) {
     const profile = await profileModel(model, {
       ...session,
@@ -158,13 +176,10 @@ async function profiles() {
       maxSeconds: 1,
     });
     const { accounted, bounds, operators } = analyseProfile(model, profile, rows.roofline);
-    const sample = networkSample(name, group, model, profile);
-    const { macs } = sample;
     const { latencyMs, quietMs, kernelMs, profiledMs, profilerMs } = profile;
     rows.networks.push({
       name,
       group,
-      macs,
       accuracy,
       latencyMs,
       quietMs,
@@ -174,13 +189,28 @@ async function profiles() {
       accounted,
       bounds,
       operators: operators.slice(0, 5),
-      sample,
+      profile: toDescribe(profile),
     });
     save('profiles', rows);
     console.error(
       `${name}: ${latencyMs.p50.toFixed(3)} ms, ${(100 * accounted.ofLatency).toFixed(1)} % explained, memory-bound ${(100 * bounds.memory).toFixed(0)} %`,
     );
   }
+}
+
+/** What a profile is described by for the predictor. */
+function toDescribe({ layers, inputs, latencyMs }) {
+  return { layers, inputs, latencyMs };
+}
+
+/** Made-up networks under the profiler: what the predictor learns from besides. */
+async function probes() {
+  const rows = [];
+  for (const { name, model } of probeNetworks(PROBE_COUNT)) {
+    const profile = await profileModel(model, { backend: 'native', threads: 1, openings: 2, warmup: 2, runs: 16 });
+    rows.push({ name, profile: toDescribe(profile) });
+  }
+  save('probes', rows);
 }
 
 /** Throughput over batches, on one thread and on two. */

@@ -39,5 +39,6 @@ export {
 } from './predictor/features.js';
 export { fusedLayers } from './predictor/fused-layers.js';
 export { fitPredictor, networkSample, predictLatency, type Prediction } from './predictor/predictor.js';
+export { probeNetworks, PROBES, type Probe } from './predictor/probes.js';
 export * from './predictor/schema.js';
 export * from './energy/index.js';

@@ -23,6 +23,7 @@ export function fusedLayers(graph: Graph): readonly LayerGroup[] {
   const consumers = consumersOf(graph);
   const producers = producersOf(graph);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const open = new Set(graph.inputs.map(({ name }) => name));
   const reached = new Set(graph.inputs.map(({ name }) => name));
   const groupOf = new Map<Node, Node[]>();
   const order: Node[][] = [];
@@ -46,7 +47,7 @@ export function fusedLayers(graph: Graph): readonly LayerGroup[] {
     ...(more.length > 0 && { members: [first!, ...more].map(({ name }) => name) }),
   }));
 
-  /** The group whose last node this one continues: for an Add the one that was computed last. */
+  /** The group whose last node this one continues: for an Add its first operand’s, where that can be. */
   function absorbing(node: Node): Node[] | undefined {
     const before = node.inputs
       .map((input) => ({ input, producer: producers.get(input) }))
@@ -58,11 +59,12 @@ export function fusedLayers(graph: Graph): readonly LayerGroup[] {
         if ((consumers.get(input) ?? []).length !== 1) return false;
         const [head, ...rest] = group;
         if (AFTER[head!.op]?.has(node.op) !== true) return false;
+        // A weight that may be fed as an input is not multiplied with a scale beforehand.
+        if (node.op === 'BatchNormalization' && open.has(head!.inputs[1] ?? '')) return false;
         // An activation ends a layer; a sum is taken in once.
         const ended = rest.some(({ op }) => op !== 'BatchNormalization' && op !== 'Add');
         return !ended && !(node.op === 'Add' && rest.some(({ op }) => op === 'Add'));
       });
-    const groups = before.map(({ group }) => group!);
-    return groups.sort((a, b) => order.indexOf(a) - order.indexOf(b)).at(-1);
+    return before[0]?.group;
   }
 }

@@ -5,7 +5,8 @@ import { spearman } from '../rank.js';
 import { median } from '../statistics.js';
 import { describeLayers, featureNames, type DescribedLayer, type Features } from './features.js';
 import { fusedLayers } from './fused-layers.js';
-import { apply, fitLaw, fitLearner, lawTime, type LearnerOptions } from './regression.js';
+import { PROBES } from './probes.js';
+import { apply, fitLaw, fitLearner, lawTime, type LearnerOptions, type Worked } from './regression.js';
 import { PREDICTOR_VERSION, PredictorError, type NetworkSample, type Predictor } from './schema.js';
 
 export interface Prediction {
@@ -16,17 +17,15 @@ export interface Prediction {
 /** Learners that compete for every family. Those without a law learn the time itself, the others what it is of the law's. */
 const CONTESTANTS: Readonly<Record<string, LearnerOptions & { readonly law: boolean }>> = {
   law: { law: true, linear: false, ridge: 0, rounds: 0 },
-  'law and ridge': { law: true, linear: true, ridge: 0.1, rounds: 0 },
-  'law and stumps': { law: true, linear: false, ridge: 0, rounds: 100 },
-  'law, ridge and stumps': { law: true, linear: true, ridge: 0.1, rounds: 60 },
-  ridge: { law: false, linear: true, ridge: 0.02, rounds: 0 },
-  'ridge and stumps': { law: false, linear: true, ridge: 0.05, rounds: 100 },
-  stumps: { law: false, linear: false, ridge: 0, rounds: 300 },
+  'law and trees': { law: true, linear: false, ridge: 0, rounds: 60 },
+  'ridge and trees': { law: false, linear: true, ridge: 0.05, rounds: 60 },
 };
 
 /** Fewer layers than this say nothing of their family; then all layers together do. */
 const ENOUGH = 8;
 const ANY = 'any';
+/** Weights of a network this large have half left a cache when their layer comes: about the second level, and the third. */
+const CACHES = { coldBytes: 2 ** 21, farBytes: 2 ** 25 };
 
 /** A profile as a sample: its layers described by the model that it is of. Throws what shape inference throws. */
 export function networkSample(
@@ -49,21 +48,24 @@ export function networkSample(
 
 /**
  * Learns a predictor: per family of layers the learner that does best where each group is held out in turn, then what a run costs
- * beyond its kernels. With three groups or more the whole is validated in the same way, beside two proxies by MACs.
+ * beyond its kernels. With three groups or more the whole is validated in the same way, beside two proxies by MACs. Probes
+ * (`probeNetworks`) are learned from, and never held out.
  * Throws PredictorError where there is nothing to learn from.
  */
 export function fitPredictor(samples: readonly NetworkSample[], device: Profile['device']): Predictor {
   if (!samples.some(({ layers }) => layers.some(({ ms }) => ms > 0)))
     throw new PredictorError('usage', 'the profiles hold no layer to learn from');
   const fitted = fitFamilies(samples);
-  const groups = new Set(samples.map(({ group }) => group));
+  const real = samples.filter(({ group }) => group !== PROBES);
+  const groups = new Set(real.map(({ group }) => group));
   return {
     kind: 'cuttle.predictor',
     version: PREDICTOR_VERSION,
     device,
     features: [...featureNames],
     ...fitted,
-    networks: samples.map(({ name }) => name),
+    networks: real.map(({ name }) => name),
+    probes: samples.length - real.length,
     ...(groups.size >= 3 && { validation: validate(samples) }),
   };
 }
@@ -85,10 +87,16 @@ export function predictLatency(
 
 const inputOf = (features: Features): number[] => featureNames.map((name) => Math.log1p(features[name]));
 
+function workOf(features: Features): Worked {
+  const { weightBytes, networkBytes } = features;
+  const beyond = (cache: number): number => (weightBytes * networkBytes) / (networkBytes + cache);
+  return { ...features, coldBytes: beyond(CACHES.coldBytes), farBytes: beyond(CACHES.farBytes) };
+}
+
 type FittedFamily = Pick<Predictor['families'][string], 'law' | 'fitted'>;
 
 function timeOf({ law, fitted }: FittedFamily, features: Features): number {
-  return Math.exp(apply(fitted, inputOf(features))) * (law === undefined ? 1 : lawTime(law, features));
+  return Math.exp(apply(fitted, inputOf(features))) * (law === undefined ? 1 : lawTime(law, workOf(features)));
 }
 
 function layerTime({ families }: Fitted, { family, features }: NetworkSample['fused'][number]): number {
@@ -122,7 +130,7 @@ function fitFamilies(samples: readonly NetworkSample[]): Fitted {
   const families: Predictor['families'] = {};
   for (const [family, rows] of byFamily) {
     if (family !== ANY && rows.length < ENOUGH) continue;
-    const [best] = Object.entries(CONTESTANTS)
+    const [best] = Object.entries(family === ANY ? { law: CONTESTANTS['law']! } : CONTESTANTS)
       .map(([learner, options]) => ({ learner, options, error: heldOutError(rows, options) }))
       .sort((a, b) => a.error.squared - b.error.squared);
     const { learner, options, error } = best!;
@@ -134,12 +142,12 @@ function fitFamilies(samples: readonly NetworkSample[]): Fitted {
 function fitRows(rows: readonly Row[], { law: lawful, ...options }: (typeof CONTESTANTS)[string]): FittedFamily {
   const law = lawful
     ? fitLaw(
-        rows.map(({ features }) => features),
+        rows.map(({ features }) => workOf(features)),
         rows.map(({ ms }) => ms),
       )
     : undefined;
   const xs = rows.map(({ features }) => inputOf(features));
-  const ys = rows.map(({ features, ms }) => Math.log(ms / (law === undefined ? 1 : lawTime(law, features))));
+  const ys = rows.map(({ features, ms }) => Math.log(ms / (law === undefined ? 1 : lawTime(law, workOf(features)))));
   return { ...(law && { law }), fitted: fitLearner(xs, ys, options) };
 }
 
@@ -148,11 +156,12 @@ function heldOutError(
   rows: readonly Row[],
   options: (typeof CONTESTANTS)[string],
 ): { readonly squared: number; readonly median: number } {
-  const names = [...new Set(rows.map(({ group }) => group))];
+  const names = [...new Set(rows.map(({ group }) => group))].filter((group) => group !== PROBES);
+  const grouped = names.length > 1 || (names.length === 1 && rows.some(({ group }) => group === PROBES));
   // One group alone is split into five parts; neighbouring layers then know of each other, but there is nothing better.
-  const folds = rows.map(({ group }, i) => (names.length > 1 ? names.indexOf(group) : i % 5));
+  const folds = rows.map(({ group }, i) => (grouped ? names.indexOf(group) : i % 5));
   const errors: { readonly error: number; readonly weight: number }[] = [];
-  for (const fold of new Set(folds)) {
+  for (const fold of new Set(folds.filter((at) => at >= 0))) {
     const inside = rows.filter((_, i) => folds[i] !== fold);
     if (inside.length === 0) continue;
     const fitted = fitRows(inside, options);
@@ -196,10 +205,13 @@ function fitOverhead(samples: readonly NetworkSample[]): Predictor['overhead'] {
 }
 
 function validate(samples: readonly NetworkSample[]): NonNullable<Predictor['validation']> {
-  const networks = [...new Set(samples.map(({ group }) => group))].flatMap((held) => {
+  const groups = new Set(samples.map(({ group }) => group));
+  groups.delete(PROBES);
+  const networks = [...groups].flatMap((held) => {
     const known = samples.filter(({ group }) => group !== held);
     const fitted = fitFamilies(known);
-    const proxies = fitMacs(known);
+    // Probes are single layers put together at random: the proxies do better without them.
+    const proxies = fitMacs(known.filter(({ group }) => group !== PROBES));
     return samples
       .filter(({ group }) => group === held)
       .map(({ name, group, macs, latencyMs, fused }) => ({

@@ -1,8 +1,13 @@
-/** @file Small learners of a layer's time: a law of operations and bytes, ridge regression on logarithms, boosted stumps on what these leave. */
+/** @file Small learners of a layer's time: a law of what it does, ridge regression on logarithms, boosted trees on what these leave. */
 import * as z from 'zod/mini';
 
-/** One decision on one feature. */
-const stumpSchema = z.object({ feature: z.int(), at: z.number(), below: z.number(), above: z.number() });
+/** Two questions about features, the second by the answer to the first, and what to add in each of the four cases. */
+const treeSchema = z.object({
+  feature: z.int(),
+  at: z.number(),
+  below: z.object({ feature: z.int(), at: z.number(), below: z.number(), above: z.number() }),
+  above: z.object({ feature: z.int(), at: z.number(), below: z.number(), above: z.number() }),
+});
 
 /** JSON schema of a fitted learner: a linear function of standardised inputs, then corrections. */
 export const learnerSchema = z.object({
@@ -11,10 +16,12 @@ export const learnerSchema = z.object({
   scale: z.array(z.number()),
   weights: z.array(z.number()),
   intercept: z.number(),
-  stumps: z.array(stumpSchema),
+  trees: z.array(treeSchema),
 });
 
 export type Learner = z.infer<typeof learnerSchema>;
+type Tree = Learner['trees'][number];
+type Stump = Tree['below'];
 
 export interface LearnerOptions {
   /** Strength of the ridge. */
@@ -25,20 +32,23 @@ export interface LearnerOptions {
   readonly linear: boolean;
 }
 
-/** Share of each stump's correction that is applied. */
-const RATE = 0.1;
-/** Samples that must lie on either side of a stump. */
+/** Share of each tree's correction that is applied. */
+const RATE = 0.15;
+/** Samples that must lie on either side of a split. */
 const LEAF = 3;
 
+const answer = ({ feature, at, below, above }: Stump, x: readonly number[]): number =>
+  x[feature]! <= at ? below : above;
+
 /** What a learner says of one input. */
-export function apply({ centre, scale, weights, intercept, stumps }: Learner, x: readonly number[]): number {
+export function apply({ centre, scale, weights, intercept, trees }: Learner, x: readonly number[]): number {
   let y = intercept;
   for (let i = 0; i < weights.length; i++) y += (weights[i]! * (x[i]! - centre[i]!)) / scale[i]!;
-  for (const { feature, at, below, above } of stumps) y += x[feature]! <= at ? below : above;
+  for (const tree of trees) y += answer(x[tree.feature]! <= tree.at ? tree.below : tree.above, x);
   return y;
 }
 
-/** Fits least squares with a ridge, then stumps on the residuals. Needs at least one sample; inputs that do not vary count for nothing. */
+/** Fits least squares with a ridge, then trees on the residuals. Needs at least one sample; inputs that do not vary count for nothing. */
 export function fitLearner(
   xs: readonly (readonly number[])[],
   ys: readonly number[],
@@ -46,7 +56,7 @@ export function fitLearner(
 ): Learner {
   const n = xs.length;
   const width = xs[0]!.length;
-  const columns = Array.from({ length: width }, (_, i) => xs.map((x) => x[i]!));
+  const columns = Array.from({ length: width }, (_, i) => Float64Array.from(xs, (x) => x[i]!));
   const centre = columns.map((column) => column.reduce((a, b) => a + b, 0) / n);
   const deviation = columns.map((column, i) =>
     Math.sqrt(column.reduce((sum, x) => sum + (x - centre[i]!) ** 2, 0) / n),
@@ -56,56 +66,81 @@ export function fitLearner(
   const weights = options.linear
     ? solveRidge(xs, ys, { centre, scale, intercept, ridge: options.ridge })
     : new Array<number>(width).fill(0);
-  const learner = { centre, scale, weights, intercept, stumps: [] as Learner['stumps'] };
-  const residuals = ys.map((y, i) => y - apply(learner, xs[i]!));
-  const orders = columns.map((column) => column.map((_, i) => i).sort((a, b) => column[a]! - column[b]!));
+  const learner = { centre, scale, weights, intercept, trees: [] as Tree[] };
+  const residuals = Float64Array.from(ys, (y, i) => y - apply(learner, xs[i]!));
+  const orders = columns.map((column) => Uint32Array.from(column.keys()).sort((a, b) => column[a]! - column[b]!));
+  const side = new Uint8Array(n);
   for (let round = 0; round < options.rounds; round++) {
-    const stump = bestStump(columns, orders, residuals);
-    if (stump === undefined) break;
-    learner.stumps.push(stump);
-    for (let i = 0; i < n; i++) residuals[i]! -= columns[stump.feature]![i]! <= stump.at ? stump.below : stump.above;
+    const root = bestStump(columns, orders, residuals, side, 0);
+    if (root === undefined) break;
+    for (let i = 0; i < n; i++) side[i] = columns[root.feature]![i]! <= root.at ? 1 : 2;
+    const branch = (at: number, value: number): Stump =>
+      bestStump(columns, orders, residuals, side, at) ?? {
+        feature: root.feature,
+        at: root.at,
+        below: value,
+        above: value,
+      };
+    const tree = { ...root, below: branch(1, root.below), above: branch(2, root.above) };
+    learner.trees.push(tree);
+    for (let i = 0; i < n; i++) {
+      const { feature, at, below, above } = side[i] === 1 ? tree.below : tree.above;
+      residuals[i]! -= columns[feature]![i]! <= at ? below : above;
+    }
+    side.fill(0);
   }
   return learner;
 }
 
-/** JSON schema of a law of time: so much per operation, per byte and per layer, ms. */
-export const lawSchema = z.object({ perFlop: z.number(), perByte: z.number(), perLayer: z.number() });
+/** What a layer does, in the units of a law: each takes so long per piece. */
+export const lawTerms = [
+  'flops',
+  'paddedMacs',
+  'inputElements',
+  'outputElements',
+  'weightBytes',
+  'coldBytes',
+  'farBytes',
+  'boundaryElements',
+] as const;
+
+export type LawTerm = (typeof lawTerms)[number];
+export type Worked = Readonly<Record<LawTerm, number>>;
+
+/** JSON schema of a law of time: ms per piece of each term, and per layer. */
+export const lawSchema = z.object({ perLayer: z.number(), per: z.record(z.enum(lawTerms), z.number()) });
 
 export type Law = z.infer<typeof lawSchema>;
 
-/** Work of a layer as the law takes it. */
-export interface Worked {
-  readonly flops: number;
-  readonly bytes: number;
-}
+export const lawTime = ({ perLayer, per }: Law, work: Worked): number =>
+  lawTerms.reduce((sum, term) => sum + per[term] * work[term], perLayer);
 
-export const lawTime = ({ perFlop, perByte, perLayer }: Law, { flops, bytes }: Worked): number =>
-  perFlop * flops + perByte * bytes + perLayer;
+const SWEEPS = 400;
 
 /**
- * The law with non-negative coefficients whose relative errors have the least squares: of all choices of coefficients that are not
- * zero, the best one that stays non-negative. Times must be positive; needs at least one.
+ * The law with non-negative coefficients whose relative errors have the least squares, by coordinate descent: the problem is
+ * convex. Times must be positive; needs at least one.
  */
 export function fitLaw(work: readonly Worked[], times: readonly number[]): Law {
-  const rows = work.map(({ flops, bytes }, i) => [flops / times[i]!, bytes / times[i]!, 1 / times[i]!]);
-  const sizes = [0, 1, 2].map((c) => Math.hypot(...rows.map((row) => row[c]!)) || 1);
-  let best: { readonly law: Law; readonly error: number } | undefined;
-  for (let choice = 1; choice < 8; choice++) {
-    const used = [0, 1, 2].filter((c) => (choice & (1 << c)) !== 0);
-    const weights = solveRidge(
-      rows.map((row) => used.map((c) => row[c]! / sizes[c]!)),
-      rows.map(() => 1),
-      { centre: used.map(() => 0), scale: used.map(() => 1), intercept: 0, ridge: 1e-9 },
-    );
-    if (weights.some((weight) => weight < 0)) continue;
-    const [perFlop, perByte, perLayer] = [0, 1, 2].map((c) =>
-      used.includes(c) ? weights[used.indexOf(c)]! / sizes[c]! : 0,
-    );
-    const law = { perFlop: perFlop!, perByte: perByte!, perLayer: perLayer! };
-    const error = work.reduce((sum, item, i) => sum + (lawTime(law, item) / times[i]! - 1) ** 2, 0);
-    if (best === undefined || error < best.error) best = { law, error };
-  }
-  return best!.law;
+  const columns = [
+    Float64Array.from(times, (ms) => 1 / ms),
+    ...lawTerms.map((term) => Float64Array.from(times, (ms, i) => work[i]![term] / ms)),
+  ];
+  const squares = columns.map((column) => column.reduce((sum, value) => sum + value ** 2, 0));
+  const weights = columns.map(() => 0);
+  const left = new Float64Array(times.length).fill(1);
+  for (let sweep = 0; sweep < SWEEPS; sweep++)
+    columns.forEach((column, c) => {
+      if (squares[c] === 0) return;
+      let product = 0;
+      for (let i = 0; i < left.length; i++) product += column[i]! * left[i]!;
+      const step = Math.max(-weights[c]!, product / squares[c]!);
+      weights[c]! += step;
+      for (let i = 0; i < left.length; i++) left[i]! -= step * column[i]!;
+    });
+  const [perLayer, ...terms] = weights;
+  const per = Object.fromEntries(lawTerms.map((term, i) => [term, terms[i]!])) as Law['per'];
+  return { perLayer: perLayer!, per };
 }
 
 function solveRidge(
@@ -147,28 +182,39 @@ function solveRidge(
   return weights;
 }
 
-/** The split that lowers the squared residuals most, its corrections already damped; `undefined` where none helps. */
+/** The split of the samples on one side that lowers their squared residuals most, its corrections already damped; `undefined` where none helps. */
 function bestStump(
-  columns: readonly (readonly number[])[],
-  orders: readonly (readonly number[])[],
-  residuals: readonly number[],
-): Learner['stumps'][number] | undefined {
-  const n = residuals.length;
-  const total = residuals.reduce((a, b) => a + b, 0);
-  let best: Learner['stumps'][number] | undefined;
+  columns: readonly Float64Array[],
+  orders: readonly Uint32Array[],
+  residuals: Float64Array,
+  side: Uint8Array,
+  on: number,
+): Stump | undefined {
+  let [n, total] = [0, 0];
+  for (let i = 0; i < residuals.length; i++)
+    if (side[i] === on) {
+      n++;
+      total += residuals[i]!;
+    }
+  let best: Stump | undefined;
   let gain = 1e-9;
   columns.forEach((column, feature) => {
     const order = orders[feature]!;
-    let sum = 0;
-    for (let i = 0; i < n - 1; i++) {
-      sum += residuals[order[i]!]!;
-      const [here, next] = [column[order[i]!]!, column[order[i + 1]!]!];
-      const left = i + 1;
-      if (next - here < 1e-12 || left < LEAF || n - left < LEAF) continue;
-      const explained = sum ** 2 / left + (total - sum) ** 2 / (n - left) - total ** 2 / n;
-      if (explained <= gain) continue;
-      gain = explained;
-      best = { feature, at: (here + next) / 2, below: (RATE * sum) / left, above: (RATE * (total - sum)) / (n - left) };
+    let [left, sum, here] = [0, 0, NaN];
+    for (const i of order) {
+      if (side[i] !== on) continue;
+      const next = column[i]!;
+      if (next - here >= 1e-12 && left >= LEAF && n - left >= LEAF) {
+        const explained = sum ** 2 / left + (total - sum) ** 2 / (n - left) - total ** 2 / n;
+        if (explained > gain) {
+          gain = explained;
+          const at = (here + next) / 2;
+          best = { feature, at, below: (RATE * sum) / left, above: (RATE * (total - sum)) / (n - left) };
+        }
+      }
+      here = next;
+      left++;
+      sum += residuals[i]!;
     }
   });
   return best;

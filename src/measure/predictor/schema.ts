@@ -63,6 +63,8 @@ export const predictorSchema = z.object({
   overhead: z.object({ runMs: z.number(), layerMs: z.number() }),
   /** Networks that it was learned from. */
   networks: z.array(z.string()),
+  /** And from how many made-up ones. */
+  probes: z.optional(z.int()),
   /** Each group of networks predicted by what was learned from the others; absent with fewer than three groups. */
   validation: z.optional(
     z.object({
