@@ -1,4 +1,4 @@
-/** @file Keras v3, safetensors, GGUF, PaddlePaddle and Paddle Lite against what their own packages say. */
+/** @file Keras v3, safetensors, GGUF, PaddlePaddle, Paddle Lite and ML programs against what their own packages say. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -137,12 +137,46 @@ describe('Paddle', () => {
   });
 });
 
+describe('ML programs', () => {
+  // Written by test/oracles/record-audit-mlprogram.py: the kernels of both files are drawn once.
+  const read = (name: string): AuditModel =>
+    readAuditModel('coreml', file(`mlprogram/${name}.mlmodel`), { companion: file(`mlprogram/${name}.weight.bin`) });
+
+  test('layers, MACs and folded parameters', () => {
+    const { totals, layers, inputs, metadata, notes } = read('full');
+    expect(totals.macs).toBe(64 * 8 * 27 + 64 * 72 + 320);
+    expect(totals.params).toBe(8 * 27 + 8 + 72 + 8 + 320 + 40);
+    expect(layers.map(({ family }) => family)).toEqual(
+      expect.arrayContaining(['convolution', 'depthwise-convolution', 'activation', 'reduction', 'dense', 'softmax']),
+    );
+    expect(layers.every(({ family }) => family !== 'other' && family !== 'constant')).toBe(true);
+    expect(inputs).toEqual([{ name: 'picture', shape: [1, 3, 16, 16], dtype: 'float32' }]);
+    expect(metadata['license']).toBe('MIT');
+    expect(notes).toEqual([]);
+  });
+
+  test('half-precision weights from the package; without them, sizes', () => {
+    const half = read('half');
+    expect(read('full').quantisation.scheme).toBe('none');
+    expect(half.quantisation.scheme).toBe('float16');
+    const kernel = (model: AuditModel) =>
+      model.layers.flatMap(({ weights }) => weights).find(({ size }) => size === 320)!;
+    expect(kernel(half).bytes).toHaveLength(640);
+    const alone = readAuditModel('coreml', file('mlprogram/half.mlmodel'));
+    expect(alone.totals.params).toBe(half.totals.params);
+    expect(kernel(alone).bytes).toBeUndefined();
+    const companion = file('mlprogram/half.weight.bin').subarray(0, 900);
+    expect(() => readAuditModel('coreml', file('mlprogram/half.mlmodel'), { companion })).toThrow(/blob/);
+  });
+});
+
 test.each<[string, ModelFormat]>([
   ['weights/model.keras', 'keras'],
   ['weights/model.safetensors', 'safetensors'],
   ['weights/model.gguf', 'gguf'],
   ['paddle/net.pdmodel', 'paddle'],
   ['paddle/net.nb', 'paddle-lite'],
+  ['mlprogram/half.mlmodel', 'coreml'],
 ])('%s is found whatever it is called', async (name, format) => {
   const found = await findModels({ path: 'assets/blob', bytes: file(name) });
   expect(found.map((each) => [each.format, each.confidence])).toEqual([[format, 'observed']]);

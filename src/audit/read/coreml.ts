@@ -1,6 +1,7 @@
-/** @file Core ML models (`.mlmodel`): the layers of neural networks; for other kinds, what their description says. */
+/** @file Core ML models (`.mlmodel`): the layers of neural networks and ML programs; for other kinds, what their description says. */
 import { assembleModel, type FoundLayer } from './assemble.js';
 import { coremlLayers, coremlShape, coremlWeights } from './coreml-layers.js';
+import { programLayers } from './coreml-program.js';
 import { familyOf } from './families.js';
 import { defaultReadLimits, ReadBudget, type ReadLimits } from './limits.js';
 import type { AuditModel, AuditTensor, AuditWeight } from './model.js';
@@ -11,8 +12,18 @@ import { kernelMacs, matrixMacs, type Shape } from './shape-rules.js';
 const NETWORKS: readonly number[] = [500, 403, 303];
 const PIPELINES: readonly number[] = [200, 201, 202];
 
-/** Reads a Core ML specification. Throws AuditError where the bytes are none or exceed a limit. */
-export function readCoreml(bytes: Uint8Array, limits: ReadLimits = defaultReadLimits): AuditModel {
+/** An ML program. */
+const PROGRAM = 502;
+
+/**
+ * Reads a Core ML specification; `companion` holds the weights of an ML program (`weight.bin` of its package).
+ * Throws AuditError where the bytes are none or exceed a limit.
+ */
+export function readCoreml(
+  bytes: Uint8Array,
+  limits: ReadLimits = defaultReadLimits,
+  companion?: Uint8Array,
+): AuditModel {
   const budget = new ReadBudget('coreml', limits);
   const model = new ProtoMessage(bytes, budget);
   const description = model.message(2);
@@ -20,7 +31,8 @@ export function readCoreml(bytes: Uint8Array, limits: ReadLimits = defaultReadLi
   const metadata = description.message(100);
   const inputs = description.messages(1).map(featureOf);
   const notes: string[] = [];
-  const layers = networkLayers(model, budget, notes);
+  const program = model.message(PROGRAM);
+  const layers = program ? programLayers(program, companion, budget) : networkLayers(model, budget, notes);
   const found: Record<string, string> = {};
   ['description', 'version', 'author', 'license'].forEach((name, i) => {
     const text = metadata?.string(i + 1);

@@ -49,7 +49,7 @@ const NAMES: Readonly<Record<Exclude<LayerFamily, 'other'>, string>> = {
     'cropping2d reverse reversev2 reversesequence shape rank size range fill shufflechannel channelshuffle identity noop memorydata reorg flattento2d scatter scatternd ' +
     'scatterelements scatterupdate dynamicupdateslice loadconstant loadconstantnd reorganizedata sequencerepeat raster converttensor copy onehot zeroslike oneslike ' +
     'expandlayer reshapestatic splitnd concatnd pixelshuffle constantofshape gatherelements sliced getshape silence padd lambda repeatvector broadcast sliceTf slicetf ' +
-    'stopgradient tensorconvert uppersampling rankpreservingreshape sequenceat constantpad slicestatic slicedynamic identityn iocopy iocopyonce layout layoutonce flattencontiguousrange',
+    'stopgradient tensorconvert uppersampling rankpreservingreshape sequenceat constantpad slicestatic slicedynamic identityn slicebyindex slicebysize iocopy iocopyonce layout layoutonce flattencontiguousrange',
   quantise:
     'quantize dequantize quantizelinear dequantizelinear dynamicquantizelinear fakequant fakequantwithminmaxvars fakequantwithminmaxargs requantize quantizev2 floattoint8 int8tofloat calib calibonce densify fakequantwithminmaxvarsperchannel quantizemaxmin',
   detection:

@@ -53,7 +53,7 @@ const readers: Readonly<Partial<Record<ModelFormat, (bytes: Uint8Array, options:
   ncnn,
   'ncnn-binary': ncnn,
   mnn: (bytes, { limits }) => readMnn(bytes, limits),
-  coreml: (bytes, { limits }) => readCoreml(bytes, limits),
+  coreml: (bytes, { limits, companion }) => readCoreml(bytes, limits, companion),
   graphdef: (bytes, { limits }) => readGraphDef(bytes, limits),
   savedmodel: (bytes, { limits }) => readSavedModel(bytes, limits),
   'tfjs-layers': (bytes, { limits }) => readTfjs(bytes, limits),

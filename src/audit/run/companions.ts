@@ -14,6 +14,8 @@ const endings: Readonly<Partial<Record<ModelFormat, { readonly own: RegExp; read
   ncnn: { own: /\.(param|txt)$/i, other: '.bin' },
   'ncnn-binary': { own: /\.param\.bin$/i, other: '.bin' },
   paddle: { own: /\.pdmodel$/i, other: '.pdiparams' },
+  // The weights of an ML program stand in its package.
+  coreml: { own: /[^/!]+\.mlmodel$/i, other: 'weights/weight.bin' },
   'caffe-prototxt': { own: /\.(prototxt|txt)$/i, other: '.caffemodel' },
 };
 
