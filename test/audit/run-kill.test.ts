@@ -75,6 +75,18 @@ describe.skipIf(!workersBuilt || process.platform !== 'linux')('a run that is ki
     expect(readdirSync(out).sort()).toEqual(['journal.jsonl', 'plan.jsonl', 'records', 'run.json']);
     // Nothing half-written is left among the records.
     expect(Object.keys(recordsOf(out)).every((name) => /^[0-9a-f]{64}\.json$/.test(name))).toBe(true);
+  }, 180_000);
+
+  test('the command ends in good order, with its document and nothing left behind', async () => {
+    const folder = scratch();
+    const [apps, out] = [join(folder, 'apps'), join(folder, 'out')];
+    const { different } = writeCorpus(apps, 6);
+    const child = spawn(process.execPath, [main, 'audit', apps, '--out', out, '--workers', '2', '--json']);
+    let text = '';
+    child.stdout.on('data', (piece: Buffer) => (text += piece.toString()));
+    const code = await new Promise((done) => child.on('close', done));
+    expect({ code, summary: JSON.parse(text) as unknown }).toMatchObject({ code: 0, summary: { apps: different } });
+    expect(readdirSync(out).sort()).toEqual(['journal.jsonl', 'plan.jsonl', 'records', 'run.json']);
   });
 
   test('Ctrl-C is one line and exit code 1; another run and missing paths are refused', async () => {

@@ -215,8 +215,9 @@ class Child {
     }, ms);
   }
 
-  /** Ends the process at once. */
+  /** Ends the process at once. Whoever waits for that must not end before it. */
   end(): void {
+    this.#process.ref();
     this.#process.kill('SIGKILL');
   }
 
