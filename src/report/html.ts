@@ -1,4 +1,5 @@
 /** @file HTML pages that are one file: sections, tables, facts, plots that fit wide and narrow screens. */
+import { sha256 } from '@noble/hashes/sha2.js';
 import { pageStyle, plotStyle } from './style.js';
 import { escapeText } from './svg.js';
 
@@ -98,6 +99,16 @@ export function responsive(draw: (width: number) => string): Html {
 
 /** A whole page. It refers to nothing outside itself, and its policy forbids scripts and requests. */
 export function page(title: string, ...body: readonly Html[]): string {
+  return document(title, body, undefined);
+}
+
+/** A page with one script of this project's own, which its policy allows by the script's checksum, and no other. */
+export function scriptedPage(title: string, script: string, ...body: readonly Html[]): string {
+  return document(title, body, script);
+}
+
+function document(title: string, body: readonly Html[], script: string | undefined): string {
+  const allowed = script === undefined ? '' : `;script-src 'sha256-${checksum(script)}'`;
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -105,7 +116,7 @@ export function page(title: string, ...body: readonly Html[]): string {
         <meta name="viewport" content="width=device-width,initial-scale=1" />
         <meta
           http-equiv="Content-Security-Policy"
-          content="default-src 'none';style-src 'unsafe-inline';img-src data:"
+          content="default-src 'none';style-src 'unsafe-inline';img-src data:${Html.raw(allowed)}"
         />
         <title>${title}</title>
         <style>
@@ -114,9 +125,12 @@ export function page(title: string, ...body: readonly Html[]): string {
       </head>
       <body>
         <main>${body}</main>
+        ${script === undefined ? undefined : Html.raw(`<script>${script}</script>`)}
       </body>
     </html> `.text;
 }
+
+const checksum = (text: string): string => btoa(String.fromCharCode(...sha256(new TextEncoder().encode(text))));
 
 /** A plot as an SVG file of its own, with its style sheet inside. */
 export function svgFile(plot: string): string {

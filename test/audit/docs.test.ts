@@ -1,8 +1,9 @@
-/** @file The page on apps lists every subject and states the default limits. */
+/** @file The pages on apps and on the store say what the code does: subjects, limits, tables. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { defaultArchiveLimits, subjects } from '../../src/audit/index.js';
+import { storeTables } from '../../src/audit/store/schema.js';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/audit-apps.md'), 'utf8');
 
@@ -20,4 +21,14 @@ test('limits', () => {
   for (const [name, value] of Object.entries(stated))
     expect(page, name).toContain(` ${value.toLocaleString('en-GB')} `);
   expect(page).toContain(`the first ${ratioFreeBytes / 2 ** 20} MiB`);
+});
+
+test('tables of the store (node scripts/docs-store.mjs)', async () => {
+  const place = join(import.meta.dirname, '../../docs/audit-store.md');
+  const { fillStorePage } = (await import(join(import.meta.dirname, '../../scripts/docs-store.mjs'))) as {
+    fillStorePage: (text: string, tables: typeof storeTables) => string;
+  };
+  const text = readFileSync(place, 'utf8');
+  expect(fillStorePage(text, storeTables)).toBe(text);
+  expect(text).toContain('### `measurements`');
 });

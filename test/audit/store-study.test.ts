@@ -121,14 +121,14 @@ describe('a small corpus', () => {
     ]);
     expect(study.disguises).toEqual([{ name: 'encrypted', count: 1 }]);
     expect(study.uniqueness).toEqual({ models: 3, files: 2, weights: 2, architectures: 1, reused: 2 / 3 });
-    expect(study.mostReused).toEqual([{ id: digest('base'), title: 'base', apps: 2, models: 2 }]);
+    expect(study.mostReused).toEqual([{ id: digest('base'), title: 'base.bin', apps: 2, models: 2 }]);
     expect(study.subjects).toEqual([
       expect.objectContaining({ subject: 'google-vision', called: 0, referenced: 1, present: 1 }),
       expect.objectContaining({ subject: 'tflite', called: 1, present: 0 }),
     ]);
     expect(study.lineage).toMatchObject({ models: 2, related: 2, fineTuned: 2, pairs: 1 });
     expect(study.lineage.edges[0]).toMatchObject({ kind: 'fine-tuned', share: 0.75, differingLayers: 1 });
-    expect(study.measurements).toEqual([expect.objectContaining({ name: 'base', p50Ms: 2, macs: 4e6 })]);
+    expect(study.measurements).toEqual([expect.objectContaining({ name: 'base.bin', p50Ms: 2, macs: 4e6 })]);
     expect(study.sizes.macs).toEqual([
       { from: expect.closeTo(2154434.69) as number, count: 1 },
       { from: expect.closeTo(4641588.83) as number, count: 1 },
@@ -141,8 +141,8 @@ describe('a small corpus', () => {
       ['org.four', 0],
     ]);
     expect(study.models.map(({ title: name, apps, inputs }) => [name, apps, inputs])).toEqual([
-      ['base', 2, ['image: float32[1, ?, 224, 3]']],
-      ['tuned', 1, ['image: float32[1, ?, 224, 3]']],
+      ['base.bin', 2, ['image: float32[1, ?, 224, 3]']],
+      ['tuned.bin', 1, ['image: float32[1, ?, 224, 3]']],
       ['hidden.bin', 1, []],
     ]);
   });

@@ -46,13 +46,12 @@ export function shellCommands(source: Page): readonly (readonly string[])[] {
     .flatMap((block) => block.split('\n'))
     .map((line) => line.replace(/\s+#.*$/, '').replace(/\s+>\s+\S+$/, ''))
     .filter((line) => /^(npx )?cuttle /.test(line))
-    .map((line) =>
-      line
-        .replace(/^(npx )?cuttle /, '')
-        .replace(' [flags]', '')
-        .split(/\s+/),
-    );
+    .map((line) => words(line.replace(/^(npx )?cuttle /, '').replace(' [flags]', '')));
 }
+
+/** Words as a shell parts them, double quotes alone. */
+const words = (line: string): readonly string[] =>
+  [...line.matchAll(/"([^"]*)"|\S+/g)].map(([word, quoted]) => quoted ?? word);
 
 /** A script of scripts/ as a module. */
 export async function script(name: string): Promise<unknown> {

@@ -231,8 +231,8 @@ const bins = (column: string): string =>
   `SELECT power(10, floor(log10(${column}) * 3) / 3) AS "from", count(*) AS count FROM
    (SELECT DISTINCT ON (sha256) * FROM found) WHERE ${column} > 0 GROUP BY 1 ORDER BY 1`;
 
-/** What a model is called: by itself, else by its file. */
-const title = `coalesce(nullif(m.name, ''), regexp_extract(o.path, '[^/]*$'))`;
+/** What a model is called: its file. The name that it gives itself is mostly that of the tool's default, such as `main_graph`. */
+const title = `coalesce(nullif(regexp_extract(o.path, '[^/]*$'), ''), nullif(m.name, ''), left(m.id, 12))`;
 
 /** Models with where they were found. */
 const placed = (where: string): string =>
@@ -305,9 +305,10 @@ export async function readStudy(database: Database, limits: StudyLimits = defaul
         direction FROM lineage ORDER BY share DESC, a, b LIMIT ${limits.edges}`),
     },
     measurements:
-      await all(`SELECT r.sha256, coalesce(nullif(m.name, ''), left(r.sha256, 12)) AS name, device, backend, threads, batch,
+      await all(`SELECT r.sha256, coalesce(m.name, left(r.sha256, 12)) AS name, device, backend, threads, batch,
       p50_ms AS "p50Ms", p90_ms AS "p90Ms", energy_mj AS "energyMj", m.macs, r.failure
-      FROM measurements r LEFT JOIN (SELECT sha256, max(name) AS name, max(macs) AS macs FROM models GROUP BY sha256) m
+      FROM measurements r LEFT JOIN (SELECT m.sha256, min(${title}) AS name, max(macs) AS macs FROM models m JOIN occurrences o ON o.model = m.id
+          GROUP BY m.sha256) m
         ON m.sha256 = r.sha256
       ORDER BY name, r.sha256, device, backend, threads, batch, file LIMIT ${limits.measurements}`),
     problems: await counted('code', 'problems'),

@@ -3,7 +3,11 @@ import { auditOptions, auditFlags } from '../audit-options.js';
 import { auditApps } from '../audit-run.js';
 import { defineVerb } from '../verb.js';
 import { auditBench } from './audit-bench.js';
+import { auditCompare } from './audit-compare.js';
+import { auditExport } from './audit-export.js';
 import { auditExtract } from './audit-extract.js';
+import { auditQuery } from './audit-query.js';
+import { auditReport } from './audit-report.js';
 import { auditWorker } from './audit-worker.js';
 
 export const audit = defineVerb({
@@ -13,6 +17,6 @@ export const audit = defineVerb({
   flags: auditFlags,
   options: auditOptions,
   examples: ['cuttle audit apps --out audit', 'cuttle audit app.apk model.tflite --out audit --workers 1'],
-  verbs: [auditWorker, auditBench, auditExtract],
+  verbs: [auditWorker, auditBench, auditExtract, auditReport, auditQuery, auditExport, auditCompare],
   run: auditApps,
 });
