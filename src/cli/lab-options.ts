@@ -32,7 +32,7 @@ export const labFlags = [
   ['--tool <name>', `join --android: whose program it is: ${tools.join(', ')} (default tflite)`],
   ['--cool-to <celsius>', 'join --android: wait before each job until the phone is this cool'],
   ['--adb <host:port>', 'join --android: the adb server (default 127.0.0.1:5037)'],
-  ['--lab <place>', "submit, devices, jobs, results, cancel: the lab's folder or URL (default cuttle-lab)"],
+  ['--lab <place>', "submit, devices, jobs, results, query, cancel: the lab's folder or URL (default cuttle-lab)"],
   ['--device <names...>', 'submit: one job for each of these devices, or all; without it any one device takes it'],
   ['--kind <name>', `submit: ${jobKinds.join(', ')} (default latency)`],
   [

@@ -1,10 +1,10 @@
-/** @file `cuttle lab submit | devices | jobs | results | cancel`: what a lab's owner asks and wants. */
+/** @file `cuttle lab submit | devices | jobs | results | query | cancel`: what a lab's owner asks and wants. */
 import type { LabClient } from '../measure/lab/client.js';
 import { LabError } from '../measure/lab/errors.js';
 import { openLabClient, readLab } from '../measure/lab/lab-folder.js';
 import type { DeviceView, JobSpec, JobView, ModelFormat, ResultView } from '../measure/lab/protocol.js';
 import { resultsCsv } from '../measure/lab/result-rows.js';
-import { writeResultsParquet } from '../measure/lab/result-store.js';
+import { queryResults, writeResultsParquet } from '../measure/lab/result-store.js';
 import { basename, fileInfo, readBytes, readRange, writeFileAtomic } from '../platform/node/files.js';
 import { encodeModel } from '../onnx/index.js';
 import { sha256 } from '../platform/node/hash.js';
@@ -187,6 +187,24 @@ export async function labResults({ options, signal }: Context): Promise<VerbResu
     json: { results, ...(files.length > 0 && { files }) },
     text: files.length > 0 ? `${results.length} results in ${files.join(' and ')}` : text,
   };
+}
+
+/** Answers a question in SQL on the results. */
+export async function labQuery({ args, options, signal }: Context): Promise<VerbResult> {
+  const sql = args[1];
+  if (sql === undefined)
+    throw new UsageError('query what?', 'Say: cuttle lab query "SELECT device, model, p50_ms FROM results"');
+  const results = await ask(options, { live: (client) => client.results(signal), kept: (queue) => queue.results() });
+  const rows = await queryResults(results, sql);
+  const names = Object.keys(rows[0] ?? {});
+  const shown = (value: unknown): string =>
+    value === null ? '–' : typeof value === 'string' ? value : JSON.stringify(value);
+  const columns = names.map((name) => ({
+    name,
+    align: typeof rows[0]![name] === 'number' ? ('right' as const) : ('left' as const),
+    value: (row: Readonly<Record<string, unknown>>) => shown(row[name]),
+  }));
+  return { json: { rows }, text: rows.length > 0 ? textTable(columns, rows) : 'no rows' };
 }
 
 /** Takes jobs back. */

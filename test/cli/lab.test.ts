@@ -15,6 +15,8 @@ test.each([
   ['no address', ['join', 'http://['], 2, /no address/],
   ['no token', ['join', 'http://127.0.0.1:1'], 2, /needs the join token/],
   ['nothing to submit', ['submit'], 2, /submit what/],
+  ['no question', ['query'], 2, /query what/],
+  ['half of a phone', ['join', 'http://127.0.0.1:1', '--token', 'x', '--android'], 2, /needs --program/],
   ['nothing to cancel', ['cancel'], 2, /cancel which/],
   ['a folder that is no lab’s', ['devices', '--lab', folder], 2, /no lab's folder/],
   ['a URL without a token', ['devices', '--lab', 'http://127.0.0.1:1'], 2, /owner’s token/],
@@ -92,6 +94,13 @@ describe.skipIf(!isBuilt)('a lab with one device', { timeout: 240_000 }, () => {
     expect(readFileSync(at('r.csv'), 'utf8')).toBe(csv.out);
     expect(readFileSync(at('r.parquet')).subarray(0, 4).toString()).toBe('PAR1');
     expect(existsSync(join(dir, 'results.duckdb'))).toBe(true);
+    const sql = 'SELECT backend, count(*) AS n FROM results GROUP BY ALL ORDER BY backend';
+    expect(await jsonOf(['lab', 'query', sql, '--lab', dir])).toMatchObject({
+      rows: [
+        { backend: 'native', n: 2 },
+        { backend: 'wasm', n: 2 },
+      ],
+    });
   });
 
   test('a device that is not there, and cancelling', async () => {

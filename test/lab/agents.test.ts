@@ -49,7 +49,7 @@ describe.skipIf(!isBuilt)('the Node agent', { timeout: START }, () => {
   let agent: Promise<void>;
   const stop = new AbortController();
   beforeAll(async () => {
-    opened = await lab();
+    opened = await lab({ leaseMs: 3000 });
     owner = ownerOf(opened);
     const memory = labFolder();
     const given = { url: opened.url, token: opened.file.joinToken, name: 'this one', memory, signal: stop.signal };
@@ -101,6 +101,17 @@ describe.skipIf(!isBuilt)('the Node agent', { timeout: START }, () => {
     const second = await owner.submit({ devices: ['this one'], specs: [spec] });
     const job = await owner.settled(second.jobs[0]!.id);
     expect(job).toMatchObject({ state: 'failed', error: { code: 'exits/not-progressive' } });
+  });
+
+  test('a job that is cancelled while the runtime computes ends at once, and the agent goes on', async () => {
+    const long = await uploaded(owner, smallModel(3), { minSeconds: 600 });
+    const { jobs } = await owner.submit({ devices: ['this one'], specs: [long] });
+    await expect.poll(async () => (await owner.job(jobs[0]!.id)).state, { timeout: START }).toBe('running');
+    // Until the model is loaded and runs.
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    await owner.cancel(jobs[0]!.id);
+    const spec = await uploaded(owner, smallModel(4));
+    expect((await measured(owner, 'this one', { ...spec, kind: 'latency' })).latencyMs.runs).toBe(5);
   });
 
   test('comes back as the same device', async () => {
@@ -170,7 +181,7 @@ describe.skipIf(!browserTest)('the page in Chromium', { timeout: 2 * START }, ()
     expect(costs.method).toBe('profiler');
     expectCosts(costs);
     expect(await page.page.locator('#jobs li').count()).toBe(4);
-    expect(await page.page.locator('#jobs').innerText()).toMatch(/net\.onnx, latency, wasm, 2 thread\(s\): [\d.]+ ms/);
+    expect(await page.page.locator('#jobs').innerText()).toMatch(/net\.onnx, latency, wasm, 2 threads: [\d.]+ ms/);
     const shot = process.env['CUTTLE_SCREENSHOTS'];
     if (shot !== undefined) await page.page.screenshot({ path: join(shot, 'lab-agent.png'), fullPage: true });
     expect(foreign).toEqual([]);

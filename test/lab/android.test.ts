@@ -20,6 +20,8 @@ let owner: LabClient;
 let stop: AbortController;
 let events: AgentEvent[];
 let agent: Promise<void>;
+const WAIT = 20_000;
+const names = async (): Promise<readonly string[]> => (await owner.devices()).map(({ name }) => name);
 /** TFL3 files are not read here: the program on the phone does that. */
 const model = new TextEncoder().encode('    TFL3 and so on');
 
@@ -50,9 +52,9 @@ afterEach(async () => {
 });
 afterAll(() => adb.close());
 
-test('joins as the phone, and measures with its framework’s program', async () => {
+test('joins as the phone, and measures with its framework’s program', { timeout: 3 * WAIT }, async () => {
   await start();
-  await expect.poll(async () => (await owner.devices()).map(({ name }) => name)).toEqual(['Acme Phone 7']);
+  await expect.poll(names, { timeout: WAIT }).toEqual(['Acme Phone 7']);
   const [device] = await owner.devices();
   expect(device!.description).toMatchObject({
     ...{
@@ -73,7 +75,7 @@ test('joins as the phone, and measures with its framework’s program', async ()
   };
   const spec = await uploaded(owner, model, { format: 'tflite', backend: 'xnnpack', threads: 2, runs: 50, warmup: 2 });
   const { jobs } = await owner.submit({ devices: ['Acme Phone 7'], specs: [spec] });
-  expect(await owner.settled(jobs[0]!.id, { maxMs: 20_000 })).toMatchObject({ state: 'done', attempts: 1 });
+  expect(await owner.settled(jobs[0]!.id, { maxMs: WAIT })).toMatchObject({ state: 'done', attempts: 1 });
   expect(command).toMatch(/--graph=\S+model\.tflite --num_threads=2 .*--num_runs=50 .*--use_xnnpack=true/);
   const { value, before, after } = await owner.result(jobs[0]!.id);
   expect(value).toMatchObject({
@@ -86,9 +88,9 @@ test('joins as the phone, and measures with its framework’s program', async ()
   expect(phone.log.at(-1)).toBe('phone: cleaned');
 });
 
-test('refuses what the program cannot do, with the reason', async () => {
+test('refuses what the program cannot do, with the reason', { timeout: 3 * WAIT }, async () => {
   await start();
-  await expect.poll(async () => (await owner.devices()).length).toBe(1);
+  await expect.poll(names, { timeout: WAIT }).toEqual(['Acme Phone 7']);
   const tflite = await uploaded(owner, model, { format: 'tflite', backend: 'auto' });
   const specs = [
     { ...tflite, batch: 2 },
@@ -98,7 +100,7 @@ test('refuses what the program cannot do, with the reason', async () => {
   phone.program = () => ({ stdout: 'ERROR: delegate is not there\n', exitCode: 1 });
   const { jobs } = await owner.submit({ devices: ['Acme Phone 7'], specs: [...specs, { ...tflite, backend: 'gpu' }] });
   const settled = [];
-  for (const { id } of jobs) settled.push(await owner.settled(id, { maxMs: 20_000 }));
+  for (const { id } of jobs) settled.push(await owner.settled(id, { maxMs: WAIT }));
   expect(settled.map(({ state, error }) => `${state}: ${error?.message}`)).toEqual([
     expect.stringMatching(/^failed: .*neither batches/),
     expect.stringMatching(/^failed: .*no back end 'native': cpu, xnnpack/),
@@ -113,25 +115,29 @@ const options = (): AndroidAgentOptions => ({
   open: () => openAndroid(undefined, { port: adb.port }),
 });
 
-test('a phone that is unplugged while it measures: its job waits for it, and is done when it is back', async () => {
-  const detached: string[] = [];
-  await start({ onDetached: (why) => void detached.push(why) });
-  await expect.poll(async () => (await owner.devices()).length).toBe(1);
-  let gone: Promise<void> | undefined;
-  phone.program = () => {
-    gone = adb.close();
-    return { stdout: OUTPUT };
-  };
-  const spec = await uploaded(owner, model, { format: 'tflite', backend: 'cpu' });
-  const { jobs } = await owner.submit({ devices: ['Acme Phone 7'], specs: [spec] });
-  await expect.poll(() => detached.length, { timeout: 20_000 }).toBe(1);
-  await gone;
-  expect(await owner.job(jobs[0]!.id)).toMatchObject({ state: 'queued', attempts: 1 });
-  phone.program = () => ({ stdout: OUTPUT });
-  adb = await serveFakeAdb(phone);
-  expect(await owner.settled(jobs[0]!.id, { maxMs: 20_000 })).toMatchObject({ state: 'done', attempts: 2 });
-  expect(events.some((event) => event.kind === 'ended' && event.outcome.kind === 'given-up')).toBe(true);
-}, 40_000);
+test(
+  'a phone that is unplugged while it measures: its job waits for it, and is done when it is back',
+  { timeout: 3 * WAIT },
+  async () => {
+    const detached: string[] = [];
+    await start({ onDetached: (why) => void detached.push(why) });
+    await expect.poll(names, { timeout: WAIT }).toEqual(['Acme Phone 7']);
+    let gone: Promise<void> | undefined;
+    phone.program = () => {
+      gone = adb.close();
+      return { stdout: OUTPUT };
+    };
+    const spec = await uploaded(owner, model, { format: 'tflite', backend: 'cpu' });
+    const { jobs } = await owner.submit({ devices: ['Acme Phone 7'], specs: [spec] });
+    await expect.poll(() => detached.length, { timeout: WAIT }).toBe(1);
+    await gone;
+    expect(await owner.job(jobs[0]!.id)).toMatchObject({ state: 'queued', attempts: 1 });
+    phone.program = () => ({ stdout: OUTPUT });
+    adb = await serveFakeAdb(phone);
+    expect(await owner.settled(jobs[0]!.id, { maxMs: WAIT })).toMatchObject({ state: 'done', attempts: 2 });
+    expect(events.some((event) => event.kind === 'ended' && event.outcome.kind === 'given-up')).toBe(true);
+  },
+);
 
 test('names of devices are made what the protocol takes', () => {
   expect(['Acme “7” / X', '...', '', 'Größe 5+', 'x'.repeat(90)].map(deviceName)).toEqual([

@@ -159,7 +159,7 @@ describe('rules', () => {
     const tflite = (change: Partial<JobSpec>): JobSpec => spec({ format: 'tflite', ...change });
     expect(lackOf(both, tflite({ backend: 'auto', threads: 2 }))).toBeUndefined();
     expect(lackOf(both, tflite({ backend: 'litert' }))).toBeUndefined();
-    expect(lackOf(both, tflite({ backend: 'auto', threads: 4 }))).toBe('runs at most 2 thread(s)');
+    expect(lackOf(both, tflite({ backend: 'auto', threads: 4 }))).toBe('runs at most 2 threads');
     expect(lackOf(both, tflite({ backend: 'wasm' }))).toBe("does not run TensorFlow Lite models on 'wasm'");
     expect(lackOf(both, spec({ backend: 'litert' }))).toBe("does not run ONNX models on 'litert'");
     expect(lackOf(description(), tflite({ backend: 'auto' }))).toBe('does not run TensorFlow Lite models');

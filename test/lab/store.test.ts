@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ResultView } from '../../src/measure/lab/protocol.js';
 import { resultsCsv } from '../../src/measure/lab/result-rows.js';
-import { openResultStore, writeResultsParquet } from '../../src/measure/lab/result-store.js';
+import { openResultStore, queryResults, writeResultsParquet } from '../../src/measure/lab/result-store.js';
 import { openDuckDB } from '../../src/platform/node/duckdb.js';
 import { labFolder, madeUp } from './labs.js';
 
@@ -57,7 +57,16 @@ test('the database follows the journal, and is made anew where it is another ver
   }
   await (await openResultStore(path, [result('j1')])).close();
   await using database = await openDuckDB(path);
-  expect(await database.rows('SELECT job, batch FROM results')).toEqual([{ job: 'j1', batch: '4' }]);
+  expect(await database.rows('SELECT job, batch FROM results')).toEqual([{ job: 'j1', batch: 4 }]);
+});
+
+test('questions in SQL reach the results and nothing else', async () => {
+  const results = [result('j1'), result('j2', { value: madeUp(9) })];
+  expect(
+    await queryResults(results, 'SELECT device, count(*) AS n, max(p50_ms) AS ms FROM results GROUP BY ALL'),
+  ).toEqual([{ device: 'phone', n: 2, ms: 9 }]);
+  await expect(queryResults(results, "SELECT * FROM read_text('/etc/hostname')")).rejects.toThrow(/disabled/);
+  await expect(queryResults(results, 'SET enable_external_access = true')).rejects.toThrow(/locked|DuckDB refuses/);
 });
 
 test('Parquet', async () => {

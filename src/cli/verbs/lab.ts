@@ -1,6 +1,6 @@
 /** @file `cuttle lab`: measure models on the devices that people really have. */
 import { labFlags, labOptions } from '../lab-options.js';
-import { labCancel, labDevices, labJobs, labResults, labSubmit } from '../lab-owner.js';
+import { labCancel, labDevices, labJobs, labQuery, labResults, labSubmit } from '../lab-owner.js';
 import { labJoin, labServe } from '../lab-serve.js';
 import { defineVerb, UsageError } from '../verb.js';
 
@@ -11,6 +11,7 @@ const actions = {
   devices: labDevices,
   jobs: labJobs,
   results: labResults,
+  query: labQuery,
   cancel: labCancel,
 } as const;
 
@@ -18,8 +19,8 @@ export const lab = defineVerb({
   name: 'lab',
   summary: 'A device lab: hand out measuring jobs to browsers, phones and machines with Node, and collect the results.',
   args: [
-    ['<action>', 'serve, join, submit, devices, jobs, results or cancel'],
-    ['[what...]', "join: the lab's URL; submit: ONNX files; cancel: ids of jobs"],
+    ['<action>', 'serve, join, submit, devices, jobs, results, query or cancel'],
+    ['[what...]', "join: the lab's URL; submit: models; query: SQL; cancel: ids of jobs"],
   ],
   flags: labFlags,
   options: labOptions,

@@ -1,7 +1,6 @@
-/** @file The script of a Node agent's thread: one job, one answer. */
-import { connectToParent } from '../../platform/node/thread-link.js';
-import { answerJob } from './answer-job.js';
-import type { JobReply, JobRequest } from './page/job-messages.js';
+/** @file The script of a Node agent's measuring process: one job, one answer. */
+import { answerParent } from '../../platform/node/ask-child.js';
+import type { JobRequest } from './page/job-messages.js';
+import { runLabJob } from './run-job.js';
 
-const parent = connectToParent<JobRequest, JobReply, undefined>();
-parent.onMessage((request) => void answerJob(request).then((reply) => parent.post(reply)));
+answerParent<JobRequest, unknown>(({ spec, model }) => runLabJob(spec, model));

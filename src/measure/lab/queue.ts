@@ -401,7 +401,7 @@ export function lackOf({ kinds, backends }: LabDeviceDescription, spec: JobSpec)
   const on = spec.backend === 'auto' ? '' : ` on '${spec.backend}'`;
   if (fitting.length === 0) return `does not run ${formatNames[format]}${on}`;
   const most = Math.max(...fitting.map(({ maxThreads }) => maxThreads));
-  return threads > most ? `runs at most ${most} thread(s)${on}` : undefined;
+  return threads > most ? `runs at most ${most} thread${most === 1 ? '' : 's'}${on}` : undefined;
 }
 
 const formatNames: Readonly<Record<ModelFormat, string>> = { onnx: 'ONNX models', tflite: 'TensorFlow Lite models' };

@@ -92,6 +92,8 @@ export function answerParent<Request, Response, Progress = never>(
   handle: (request: Request, onProgress: (progress: Progress) => void) => Promise<Response>,
 ): void {
   const send = (message: Message): void => void process.send?.(message);
+  // A parent that was killed cannot end what it started.
+  process.once('disconnect', () => process.exit(1));
   process.once('message', (request) => {
     handle(request as Request, (value) => send({ is: 'progress', value })).then(
       (value) => send({ is: 'answer', value }),

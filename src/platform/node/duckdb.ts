@@ -16,7 +16,7 @@ export type SqlValue = string | number | boolean | null;
 export interface SqlDatabase extends AsyncDisposable {
   /** Runs one statement; `values` fill `$1`, `$2` … Throws DuckDBError. */
   run(sql: string, values?: readonly SqlValue[]): Promise<void>;
-  /** All rows of a statement, as JSON has them. Throws DuckDBError. */
+  /** All rows of a statement, as JSON has them; whole numbers are numbers where exact, else text. Throws DuckDBError. */
   rows(sql: string, values?: readonly SqlValue[]): Promise<readonly Readonly<Record<string, unknown>>[]>;
   close(): void;
 }
@@ -73,10 +73,25 @@ export async function openDuckDB(path: string): Promise<SqlDatabase> {
   return {
     run: (sql, values = []) => guarded(async () => void (await connection.run(sql, [...values]))),
     rows: (sql, values = []) =>
-      guarded(async () => (await connection.runAndReadAll(sql, [...values])).getRowObjectsJson()),
+      guarded(async () => {
+        const reader = await connection.runAndReadAll(sql, [...values]);
+        const { BIGINT, UBIGINT, HUGEINT, UHUGEINT } = duckdb.DuckDBTypeId;
+        const types = reader.columnTypes().map(({ typeId }) => typeId);
+        const whole = reader.columnNames().filter((_, i) => [BIGINT, UBIGINT, HUGEINT, UHUGEINT].includes(types[i]!));
+        return reader.getRowObjectsJson().map((row) => ({
+          ...row,
+          ...Object.fromEntries(whole.map((name) => [name, numberOf(row[name])])),
+        }));
+      }),
     close,
     [Symbol.asyncDispose]: () => Promise.resolve(close()),
   };
+}
+
+/** DuckDB's JSON has 64-bit numbers as text. */
+function numberOf(value: unknown): unknown {
+  const number = typeof value === 'string' ? Number(value) : NaN;
+  return Number.isSafeInteger(number) ? number : value;
 }
 
 function messageOf(cause: unknown): string {

@@ -24,7 +24,7 @@ export const AGENT_HTML = `<!doctype html>
       <h2>This device</h2>
       <dl id="device"></dl>
       <h2>Jobs</h2>
-      <ol id="jobs"></ol>
+      <ol id="jobs" reversed></ol>
       <noscript>This page needs JavaScript.</noscript>
     </main>
   </body>
@@ -119,6 +119,10 @@ dd {
 ol {
   padding-left: 1.2rem;
   overflow-wrap: anywhere;
+}
+#jobs:empty::before {
+  content: 'None yet.';
+  color: var(--quiet);
 }
 .failed {
   color: var(--bad);

@@ -1,6 +1,6 @@
 /** @file The agent's page: joins the lab that served it, measures in a worker per job, and says what it does. */
 import { CuttleError } from '../../../ir/index.js';
-import { milliseconds } from './texts.js';
+import { milliseconds, threadCount } from './texts.js';
 import { GiveUpError, runAgent, type AgentEvent, type AgentIdentity, type AgentJob } from '../agent.js';
 import { configureLiteRt } from '../../../runtime/litert.js';
 import { LabClient } from '../client.js';
@@ -100,7 +100,7 @@ function show(description: LabDeviceDescription): void {
     ['cores', String(logicalCores)],
     ['memory', memoryBytes === undefined ? undefined : `${memoryBytes / 2 ** 30} GiB or more`],
     ['GPU', gpu],
-    ['computes on', backends.map(({ name, maxThreads }) => `${name} (up to ${maxThreads} threads)`).join(', ')],
+    ['computes on', backends.map(({ name, maxThreads }) => `${name} (up to ${threadCount(maxThreads)})`).join(', ')],
     ...remarks.map((remark) => ['note', remark] as const),
   ];
   at('device').replaceChildren(
@@ -131,7 +131,7 @@ function note(event: AgentEvent): void {
     case 'ended': {
       const { job, outcome } = event;
       const { name, kind, backend, threads } = job.spec;
-      const what = `${name}, ${kind}, ${backend}${threads === undefined ? '' : `, ${threads} thread(s)`}`;
+      const what = `${name}, ${kind}, ${backend}${threads === undefined ? '' : `, ${threadCount(threads)}`}`;
       if (outcome.kind === 'done') return list(`${what}: ${milliseconds(outcome.value)}`);
       return list(`${what}: ${outcome.kind === 'failed' ? outcome.error.message : outcome.why}`, true);
     }

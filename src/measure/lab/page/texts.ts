@@ -1,5 +1,10 @@
 /** @file What a job gave, in a few words for the agent's page. */
 
+/** `1 thread`, `2 threads`. */
+export function threadCount(threads: number): string {
+  return `${threads} thread${threads === 1 ? '' : 's'}`;
+}
+
 /** The typical time in a job's value, whatever its kind. */
 export function milliseconds(value: unknown): string {
   const { latencyMs, backboneMs } = value as {
