@@ -64,6 +64,7 @@ class ChildJobError extends CuttleError {
 }
 
 const MiB = 2 ** 20;
+const FRUGAL_MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '524288', MALLOC_TRIM_THRESHOLD_: '1048576' };
 /** Most that starting a process may take; the time of a job begins after it. */
 const START_MS = 120_000;
 
@@ -168,11 +169,15 @@ class Child {
     const start: ChildStart = { parent: process.pid, memoryBytes, reasonFile: this.#reasonFile };
     this.#process = fork(fileURLToPath(script), [JSON.stringify(start)], {
       // The heap gets most of what the child may have; a garbage collection can be asked for between jobs.
-      execArgv: [`--max-old-space-size=${Math.max(64, Math.floor((memoryBytes * 0.75) / MiB))}`, '--expose-gc'],
+      execArgv: [
+        `--max-old-space-size=${Math.max(64, Math.floor((memoryBytes * 0.75) / MiB))}`,
+        '--max-semi-space-size=4',
+        '--expose-gc',
+      ],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       serialization: 'advanced',
-      // Few arenas: glibc would keep freed memory in one per thread.
-      env: { ...process.env, TMPDIR: folder, TEMP: folder, TMP: folder, MALLOC_ARENA_MAX: '2' },
+      // glibc would keep freed memory: in an arena per thread, and large blocks once it has met them.
+      env: { ...process.env, ...FRUGAL_MALLOC, TMPDIR: folder, TEMP: folder, TMP: folder },
     });
     this.#process.stderr?.on('data', (chunk: Buffer) => {
       this.#complaint = (this.#complaint + chunk.toString('utf8')).slice(-4000);
