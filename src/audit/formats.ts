@@ -13,6 +13,7 @@ export const modelFormats = {
   circle: { title: 'Circle', framework: 'ONE' },
   onnx: { title: 'ONNX', framework: 'ONNX' },
   ort: { title: 'ONNX Runtime format', framework: 'ONNX Runtime' },
+  'ort-checkpoint': { title: 'ONNX Runtime training checkpoint', framework: 'ONNX Runtime' },
   graphdef: { title: 'TensorFlow GraphDef', framework: 'TensorFlow' },
   savedmodel: { title: 'TensorFlow SavedModel', framework: 'TensorFlow' },
   'tf-checkpoint': { title: 'TensorFlow checkpoint', framework: 'TensorFlow' },

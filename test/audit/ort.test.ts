@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { convertibleFormat, convertModel, findModels, readAuditModel } from '../../src/audit/index.js';
+import { analyseModel, convertibleFormat, convertModel, findModels, readAuditModel } from '../../src/audit/index.js';
 import { Tensor, type Model } from '../../src/ir/index.js';
 import { decodeModel } from '../../src/onnx/index.js';
 import { openSession } from '../../src/runtime/index.js';
@@ -26,8 +26,7 @@ describe('ORT format', () => {
 
   test('a plain graph: the same layers, MACs, parameters, metadata', () => {
     const ort = readAuditModel('ort', file('net-plain.ort'));
-    const ops = (model: typeof ort): string[] =>
-      model.layers.map(({ op, graph }) => `${op} ${graph ? 'in' : ''}`);
+    const ops = (model: typeof ort): string[] => model.layers.map(({ op, graph }) => `${op} ${graph ? 'in' : ''}`);
     expect(ops(ort).sort()).toEqual(ops(onnx).sort());
     expect(ort.totals).toEqual(onnx.totals);
     expect(ort.totals.macs).toBe(64 * 108 + 64 * 36 + 20);
@@ -49,6 +48,15 @@ describe('ORT format', () => {
     expect(operators.size).toBeGreaterThan(4);
     const expected = await answer(decodeModel(file('net.onnx')));
     (await answer(model)).forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 5));
+  });
+
+  test('a training checkpoint: parameters, and evidence of training on the device', async () => {
+    const found = await findModels({ path: 'files/state', bytes: file('checkpoint') });
+    expect(found.map(({ format, confidence }) => [format, confidence])).toEqual([['ort-checkpoint', 'observed']]);
+    const model = found[0]!.model!();
+    expect(model.totals.storedParams).toBe(24 + 4 + 162);
+    expect(model.metadata).toEqual({ trained: '2', 'optimiser group0': 'step 12' });
+    expect(analyseModel(model, { path: 'files/state' }).training).toEqual(['a checkpoint of ONNX Runtime training']);
   });
 
   test('is found whatever it is called', async () => {

@@ -125,6 +125,7 @@ const seeds: readonly (readonly [format: ModelFormat, seed: Uint8Array, options?
   ['keras-h5', atHand('mlperf-tiny/pretrainedResnet.h5')],
   ['coreml', atHand('odd/MNIST_Model.mlmodel')],
   ['ort', fixture('ort/net-plain.ort')],
+  ['ort-checkpoint', fixture('ort/checkpoint')],
   ['coreml', fixture('mlprogram/full.mlmodel'), { companion: fixture('mlprogram/full.weight.bin') }],
   ['keras', fixture('weights/model.keras')],
   ['safetensors', fixture('weights/model.safetensors')],

@@ -14,6 +14,9 @@ export function trainingEvidence(model: AuditModel): readonly string[] {
   // Saving and restoring alone is what any model with state may do.
   if (training.length > 0)
     for (const { name } of model.signatures) if (STATE_SIGNATURE.test(name)) found.push(`the signature '${name}'`);
+  if (model.format === 'coreml' && model.metadata['updatable'] === 'true')
+    found.push('the model says that it can be updated on the device');
+  if (model.format === 'ort-checkpoint') found.push('a checkpoint of ONNX Runtime training');
   const operators = new Map<string, number>();
   for (const { op } of model.layers) {
     const plain = op.slice(op.lastIndexOf('.') + 1).replace(/[^A-Za-z0-9]/g, '');

@@ -32,6 +32,7 @@ export const flatbufferIdentifiers: readonly (readonly [identifier: string, form
   ['TFL3', 'tflite'],
   ['CIR0', 'circle'],
   ['ORTM', 'ort'],
+  ['ODTC', 'ort-checkpoint'],
   ['ET12', 'executorch'],
   ['PTMF', 'pytorch-mobile'],
   ['MSL0', 'mindspore'],

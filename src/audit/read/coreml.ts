@@ -14,6 +14,8 @@ const PIPELINES: readonly number[] = [200, 201, 202];
 
 /** An ML program. */
 const PROGRAM = 502;
+/** Whether the model says that an app may train it further. */
+const UPDATABLE = 10;
 
 /**
  * Reads a Core ML specification; `companion` holds the weights of an ML program (`weight.bin` of its package).
@@ -38,6 +40,7 @@ export function readCoreml(
     const text = metadata?.string(i + 1);
     if (text) found[name] = text;
   });
+  if (model.bool(UPDATABLE)) found['updatable'] = 'true';
   return assembleModel(
     {
       format: 'coreml',

@@ -13,6 +13,7 @@ import { readTfjs } from './tfjs.js';
 import type { AuditModel } from './model.js';
 import { readNcnn } from './ncnn.js';
 import { readOnnx, readOrt } from './onnx.js';
+import { readOrtCheckpoint } from './ort-checkpoint.js';
 import { readPaddle, readPaddleLite } from './paddle.js';
 import { readPytorch } from './pytorch.js';
 import { readSafetensors } from './safetensors.js';
@@ -47,6 +48,7 @@ const readers: Readonly<Partial<Record<ModelFormat, (bytes: Uint8Array, options:
   tflite: (bytes, { limits }) => readTflite(bytes, limits),
   circle: (bytes, { limits }) => readTflite(bytes, limits, 'circle'),
   onnx: (bytes, { limits }) => readOnnx(bytes, limits),
+  'ort-checkpoint': (bytes, { limits }) => readOrtCheckpoint(bytes, limits),
   ort: (bytes, { limits }) => readOrt(bytes, limits),
   caffe: readCaffe,
   'caffe-prototxt': readPrototxt,

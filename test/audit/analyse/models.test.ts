@@ -65,6 +65,9 @@ describe.skipIf(!haveModels())('models at hand', () => {
       'variables that are assigned',
     ]);
     expect(analysed('mlperf-tiny/vww_96_int8.tflite').training).toEqual([]);
+    expect(analysed('odd/MNIST_Model.mlmodel', 'coreml').training).toEqual([
+      'the model says that it can be updated on the device',
+    ]);
   });
 
   test('a licence that metadata names', () => {
