@@ -20,8 +20,13 @@ let owner: LabClient;
 let stop: AbortController;
 let events: AgentEvent[];
 let agent: Promise<void>;
-const WAIT = 20_000;
-const names = async (): Promise<readonly string[]> => (await owner.devices()).map(({ name }) => name);
+let failure: Error | undefined;
+/** Generous: the first test loads the adb library, on machines that are busy with the other tests. */
+const WAIT = 60_000;
+const names = async (): Promise<readonly string[]> => {
+  if (failure !== undefined) throw failure;
+  return (await owner.devices()).map(({ name }) => name);
+};
 /** TFL3 files are not read here: the program on the phone does that. */
 const model = new TextEncoder().encode('    TFL3 and so on');
 
@@ -30,6 +35,7 @@ async function start(change: Partial<AndroidAgentOptions> = {}): Promise<void> {
   owner = ownerOf(opened);
   stop = new AbortController();
   events = [];
+  failure = undefined;
   agent = runAndroidAgent({
     ...{ url: opened.url, token: opened.file.joinToken, memory: labFolder(), signal: stop.signal },
     open: () => openAndroid(undefined, { port: adb.port }),
@@ -37,7 +43,7 @@ async function start(change: Partial<AndroidAgentOptions> = {}): Promise<void> {
     onEvent: (event) => void events.push(event),
     ...change,
   });
-  agent.catch(() => undefined);
+  agent.catch((error: Error) => (failure = error));
 }
 
 beforeEach(async () => {
