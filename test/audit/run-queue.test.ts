@@ -109,6 +109,40 @@ describe.skipIf(!possible)('jobs over Redis', () => {
     expect(workers[2]!.exitCode).toBe(0);
   }, 180_000);
 
+  test('Redis that goes away and comes back, with what it knew or empty, is waited for', async () => {
+    const [out, clean] = [join(folder, 'away'), join(folder, 'never-away')];
+    const data = join(folder, 'data');
+    mkdirSync(data);
+    const port = await freePort();
+    const flags = ['--port', String(port), '--bind', '127.0.0.1', '--dir', data, '--save', '', '--appendonly'];
+    const redis = async (keeps: boolean): Promise<ChildProcess> => {
+      const child = spawn(server, [...flags, keeps ? 'yes' : 'no', '--appendfsync', 'always'], { stdio: 'ignore' });
+      started.push(child);
+      await answering(port);
+      return child;
+    };
+    const at = `redis://127.0.0.1:${port}`;
+    let now = await redis(true);
+    const serving = worker('--queue', at);
+    const done = cuttle(['audit', apps, '--out', out, '--queue', at, '--json']);
+    for (const [lines, keeps] of [
+      [3, true],
+      [15, false],
+    ] as const) {
+      await expect.poll(() => journalOf(out).length, { timeout: 60_000, interval: 5 }).toBeGreaterThan(lines);
+      now.kill('SIGKILL');
+      await ended(now);
+      await sleep(500);
+      now = await redis(keeps);
+    }
+    const outcome = await done;
+    expect({ code: outcome.code, err: outcome.code === 0 ? [] : outcome.err }).toEqual({ code: 0, err: [] });
+    expect(JSON.parse(outcome.out)).toMatchObject({ apps: total.different, models: total.models, failed: [] });
+    expect((await cuttle(['audit', apps, '--out', clean, '--workers', '1'])).code).toBe(0);
+    expect(recordsOf(out)).toEqual(recordsOf(clean));
+    serving.kill('SIGKILL');
+  }, 180_000);
+
   test('a worker that sees the files elsewhere maps their paths; one that does not see them says so', async () => {
     const [there, here] = [join(folder, 'there'), join(folder, 'here')];
     // The same folder by another path, as where machines mount it differently.
