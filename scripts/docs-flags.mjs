@@ -20,6 +20,11 @@ export function defaultOf(verb, key) {
   if (!parsed.success) return '**required**';
   const value = parsed.data;
   if (value === undefined || (typeof value === 'object' && Object.keys(value).length === 0)) return '–';
+  // What is read into objects is shown as its flag words it.
+  if (Array.isArray(value) && value.some((each) => typeof each === 'object')) {
+    const words = verb.flags.find(([notation]) => camel(/^--([\w-]+)/.exec(notation)[1]) === key)?.[1];
+    return `\`${/\(default ([^)]*)\)/.exec(words ?? '')?.[1] ?? '–'}\``;
+  }
   return value === false ? 'off' : `\`${String(value)}\``;
 }
 

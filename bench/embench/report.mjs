@@ -1,8 +1,10 @@
 /** @file Joins what the steps measured: correlations with MACs, ranks between platforms, scaling, accuracy over time, the predictor. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { kendall, paretoFront, spearman } from '../../dist/measure/index.js';
 import { describeDevice } from '../../dist/runtime/index.js';
+import { networks } from './networks.mjs';
+import { drawPlots } from './plots.mjs';
 import { predictors } from './predict.mjs';
 
 /** Reads the steps' files in `work` and writes the whole into `target`. Steps that did not run are left out. */
@@ -26,6 +28,7 @@ export async function writeReport(work, target) {
       .map(({ name, macs, params }) => [name, { macs, params }]),
   );
   const timeOf = (row) => row.typicalMs?.value ?? row.mean;
+  const accuracyOf = new Map((await networks()).map(({ name, accuracy }) => [name, accuracy]));
   const names = [...size.keys()].filter((name) =>
     Object.values(platforms).every((rows) => rows.some((row) => row.name === name)),
   );
@@ -80,11 +83,12 @@ export async function writeReport(work, target) {
       profiles: profiles.networks.map((row) => ({ ...row, profile: undefined })),
       predictor: await predictors(profiles, probes ?? []),
     }),
-    ...(profiles && { accuracy: accuracyOverTime(profiles) }),
+    ...(native && { accuracy: accuracyOverTime(names, times, accuracyOf) }),
     ...(harness && { harness }),
     measured: Object.fromEntries(Object.entries(platforms).map(([platform, rows]) => [platform, rows])),
   };
   writeFileSync(target, `${JSON.stringify(result, null, 2)}\n`);
+  drawPlots(result, dirname(target));
   console.error(`${names.length} networks on ${Object.keys(times).length} platforms`);
   for (const [platform, { spearmanWithMacs, gmacsPerSecond }] of Object.entries(result.platforms))
     console.error(
@@ -101,17 +105,16 @@ function swaps(names, x, y) {
   return found;
 }
 
-function accuracyOverTime({ networks }) {
-  const known = networks
-    .filter(({ accuracy }) => accuracy !== undefined)
-    .map(({ name, accuracy, latencyMs }) => ({
-      name,
-      accuracy,
-      ms: latencyMs.p50,
-      pointsPerMs: (100 * accuracy) / latencyMs.p50,
-    }));
-  return {
-    networks: known,
-    front: paretoFront(known, { cost: ({ ms }) => ms, value: ({ accuracy }) => accuracy }).map(({ name }) => name),
-  };
+/** On every platform: accuracy, time, points per ms, and which networks nothing else beats in both. */
+function accuracyOverTime(names, times, accuracyOf) {
+  return Object.fromEntries(
+    Object.entries(times).map(([platform, list]) => {
+      const known = names.flatMap((name, i) => {
+        const accuracy = accuracyOf.get(name);
+        return accuracy === undefined ? [] : [{ name, accuracy, ms: list[i], pointsPerMs: (100 * accuracy) / list[i] }];
+      });
+      const front = paretoFront(known, { cost: ({ ms }) => ms, value: ({ accuracy }) => accuracy });
+      return [platform, { networks: known, front: front.map(({ name }) => name) }];
+    }),
+  );
 }

@@ -1,5 +1,12 @@
 /** @file Benchmark results and comparisons as text for the terminal. */
-import type { BenchComparison, BenchEntry, BenchResult, NoiseKind, Verdict } from '../measure/index.js';
+import {
+  median,
+  type BenchComparison,
+  type BenchEntry,
+  type BenchResult,
+  type NoiseKind,
+  type Verdict,
+} from '../measure/index.js';
 import {
   binaryBytes,
   magnitude,
@@ -113,10 +120,17 @@ function sustainedTable(entries: readonly BenchEntry[]): string {
       right('change', ({ change }) => percent(change)),
       right('per minute', ({ slopePerMinute }) => percent(slopePerMinute, 2)),
       right('p', ({ p }) => significant(p, 2)),
+      right('others took', ({ curve }) => shareOfOthers(curve)),
       { name: 'verdict', value: ({ sustained }) => sustained!.verdict },
     ],
     entries,
   );
+}
+
+/** The middle of what other processes took of the cores, second by second. */
+function shareOfOthers(curve: NonNullable<BenchEntry['sustained']>['curve']): string {
+  const known = curve.flatMap(({ background }) => (background === undefined ? [] : [background]));
+  return known.length === 0 ? '–' : percent(median(known), 0);
 }
 
 /** A comparison as a table. */

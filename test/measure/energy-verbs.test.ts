@@ -36,6 +36,17 @@ describe('cuttle bench energy', () => {
     expect(scenarios.find(({ scenario }) => scenario === 'video-call')!.batteryShare).toBeCloseTo(5400 / 55440, 9);
   });
 
+  test('says which meter it was, and the share per hour of each use', async () => {
+    const line = '--volts 4 --from 12 --to 17 --idle-from 1 --idle-to 9 --battery 4000';
+    const { out } = await cuttle(words(line).filter((word) => word !== '--json'));
+    expect(out).toContain('measured by: power-monitor (recording.csv)');
+    for (const use of ['listening', 'words a day', 'video call']) expect(out).toContain(use);
+    // 27.5 J of 55,440 J over a day.
+    expect(out).toMatch(/words a day.*0\.0\s%.*0\.00\s%/);
+    // 5,400 J of 55,440 J in an hour.
+    expect(out).toMatch(/video call.*9\.7\s%.*9\.74\s%/);
+  });
+
   test('wants idle power said, once', async () => {
     expect((await cuttle(words('--volts 4'))).code).toBe(2);
     expect((await cuttle(words('--volts 4 --idle-watts 1 --idle-from 1'))).code).toBe(2);

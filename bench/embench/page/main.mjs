@@ -14,7 +14,10 @@ globalThis.openNetwork = async (url, threads) => {
   session = await openSession(bytes, { backend: 'wasm', threads });
   const loadMs = performance.now() - start;
   await session.run(feeds);
-  return { loadMs, firstMs: performance.now() - start - loadMs };
+  const firstMs = performance.now() - start - loadMs;
+  // WebAssembly is compiled well only while it runs.
+  await measureLatency(() => session.run(feeds), { warmup: 0, runs: 10, minSeconds: 0.4, maxSeconds: 1 });
+  return { loadMs, firstMs };
 };
 
 /** Times the open network. A throttled thread stands still now and then: the mean counts what the median might not. */

@@ -56,6 +56,7 @@ export const benchEnergy = defineVerb({
     return {
       json: { energy, battery, scenarios: costs },
       text: [
+        `measured by: ${energy.meter} (${energy.source})`,
         `${(1000 * energy.joulesPerInference).toPrecision(4)} mJ per inference: ${energy.totalJoules.toPrecision(4)} J in ${energy.seconds.toPrecision(4)} s (${energy.watts.toPrecision(3)} W), of which the idle device drew ${energy.idleWatts!.toPrecision(3)} W`,
         ...(energy.coarse ? ['The energy is within ten steps of the recording: let more inferences run.'] : []),
         '',
@@ -67,6 +68,11 @@ export const benchEnergy = defineVerb({
               name: `of ${battery.milliampHours} mAh`,
               align: 'right',
               value: ({ batteryShare, tooSlow }) => (tooSlow ? 'too slow' : percent(batteryShare)),
+            },
+            {
+              name: 'per hour',
+              align: 'right',
+              value: ({ batterySharePerHour, tooSlow }) => (tooSlow ? '–' : percent(batterySharePerHour, 2)),
             },
           ],
           costs,

@@ -28,6 +28,9 @@ export class NothingMeasuredError extends CuttleError {
   }
 }
 
+/** About what an opening takes beyond its runs. */
+const START_SECONDS = 0.7;
+
 export const bench = defineVerb({
   name: 'bench',
   summary: 'Measure models over threads, batches, providers, precisions and sizes, each session opened several times.',
@@ -123,10 +126,16 @@ export const bench = defineVerb({
       samples: options.samples,
       signal,
       onProgress: ({ done, total, label, window }) => {
-        const within = window === undefined ? 0 : Math.min(1, window.at / options.sustained!);
+        const sustained = options.sustained ?? 0;
+        // Openings come first; a sustained run takes as long as many of them.
+        const opening = options.minSeconds + START_SECONDS;
+        const cases = total / (options.openings + (sustained > 0 ? 1 : 0));
+        const opened = Math.min(done, cases * options.openings);
+        const within = (done - opened) * sustained + Math.min(sustained, window?.at ?? 0);
+        const all = cases * (options.openings * opening + sustained);
         const note =
           window === undefined ? label : `${label}: ${milliseconds(window.p50)} after ${Math.round(window.at)} s`;
-        progress.update(((done + within) / total) * 1000, note);
+        progress.update(((opened * opening + within) / all) * 1000, note);
       },
     });
     progress.end();
