@@ -121,7 +121,7 @@ export const bench = defineVerb({
         ...{ minSeconds: options.minSeconds, maxSeconds: options.maxSeconds },
       },
       symbols: options.dim,
-      ...(options.data !== undefined && { calibrationName: options.data }),
+      ...(options.data !== undefined && { calibrationName: basename(options.data) }),
       ...(options.sustained !== undefined && { sustained: { seconds: options.sustained } }),
       samples: options.samples,
       signal,
