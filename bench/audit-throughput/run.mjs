@@ -5,7 +5,7 @@
  * After a build, on Linux:
  *   node bench/audit-throughput/run.mjs corpus [--apps 1024] [--seed 1]   makes the apps in bench/.work (5 GB)
  *   node bench/audit-throughput/run.mjs sample [--take 200]               ours and the floor by turns on apps drawn at random
- *   node bench/audit-throughput/run.mjs peer [--peers 5]                  androguard and ours on the smallest part of that sample
+ *   node bench/audit-throughput/run.mjs peer [--peers 5]                  androguard and ours on the first apps of that sample
  *   node bench/audit-throughput/run.mjs whole                             ours on all apps
  *   node bench/audit-throughput/run.mjs memory                            archives with an entry of 2 GiB, and odd models
  *
@@ -60,6 +60,12 @@ function note(part, value) {
   const old = existsSync(resultFile) ? JSON.parse(readFileSync(resultFile, 'utf8')) : {};
   const machine = { cpu: cpus()[0].model, cores: cpus().length, node: process.version, platform: process.platform };
   const all = { ...old, machine, corpus, bars: BAR, [part]: value };
+  // The peer's processor time per app and per byte, as far as it was measured, against ours over all apps.
+  if (all.whole !== undefined && all.peer !== undefined) {
+    const { whole, peer } = all;
+    const per = (key) => round(peer.androguard.cpuSeconds / peer.androguard[key] / (whole.cpuSeconds / whole[key]));
+    all.androguardScaled = { cpuPerApp: per('apps'), cpuPerMB: per('MB') };
+  }
   mkdirSync(join(root, 'bench/results'), { recursive: true });
   writeFileSync(resultFile, `${JSON.stringify(all, null, 2)}\n`);
   console.log(part, JSON.stringify(value, null, 1));
