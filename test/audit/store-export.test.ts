@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/audit/store/database.js';
 import { exportStore } from '../../src/audit/store/export.js';
 import { STORE_FILE, updateStore } from '../../src/audit/store/open-store.js';
-import { storeTables } from '../../src/audit/store/schema.js';
+import { appTables, modelTables, storeTables } from '../../src/audit/store/schema.js';
 import { appRecord, digest, scratch, writeRun } from './store-records.js';
 
 const shared = { name: 'shared', licences: ['Apache-2.0', 'a licence of our own'] };
@@ -58,6 +58,37 @@ describe('tables', () => {
     const out = join(scratch(), "it's");
     await exportStore(folder, 'csv', out);
     expect(readFileSync(join(out, 'permissions.csv'), 'utf8')).toContain('android.permission.CAMERA');
+  });
+});
+
+describe('Parquet of two machines', () => {
+  // An app that both audited, and a model that both found, in different apps.
+  const [one, two, three] = records as [(typeof records)[0], (typeof records)[0], (typeof records)[0]];
+  const folders = [writeRun(scratch(), [one, three]), writeRun(scratch(), [two, three])];
+  const all = writeRun(scratch(), records);
+  const keys = new Map([
+    ...Object.keys(appTables).map((name) => [name, name === 'apps' ? 'sha256' : 'app'] as const),
+    ...Object.keys(modelTables).map((name) => [name, name === 'models' ? 'id' : 'model'] as const),
+  ]);
+
+  test('is the store of one that audited all', async () => {
+    const outs = folders.map(() => scratch());
+    for (const [i, run] of folders.entries()) await exportStore(run, 'parquet', outs[i]!);
+    await updateStore(all);
+    await using database = await openDatabase(join(all, STORE_FILE), 'read');
+    let seen = 0;
+    for (const [name, key] of keys) {
+      const files = outs.map((out) => `'${join(out, `${name}.parquet`)}'`).join(', ');
+      // Whichever app a model's facts were taken from: they are the same facts.
+      const but = name === 'models' ? 'EXCLUDE (source_app)' : '';
+      const together = await database.rows(
+        `SELECT * ${but} FROM (SELECT * EXCLUDE (filename) FROM read_parquet([${files}], filename = true)
+         QUALIFY filename = min(filename) OVER (PARTITION BY ${key})) ORDER BY ALL`,
+      );
+      expect(together, name).toEqual(await database.rows(`SELECT * ${but} FROM ${name} ORDER BY ALL`));
+      seen += together.length;
+    }
+    expect(seen).toBe(28);
   });
 });
 
