@@ -15,6 +15,7 @@ const duration = z.string().transform((text, context) => {
 
 export const offloadOptions = z.object({
   server: option.text().optional(),
+  transport: z.enum(['http', 'grpc', 'grpc-web', 'connect']).default('http'),
   name: option.text().optional(),
   token: option.text().optional(),
   input: option.text().optional(),

@@ -20,7 +20,11 @@ import {
   type SplitEvent,
   type SplitPlan,
   type SplitProfile,
+  type SplitServer,
+  type SplitTransport,
 } from '../split/index.js';
+import { grpcTransport } from '../split/client/grpc-client.js';
+import { modelDigest } from '../split/oip/model-digest.js';
 import { readSplitProfile } from '../split/split-profile-file.js';
 import { openImages, preprocessingGiven, reportAssumed } from './data-options.js';
 import type { OffloadOptions } from './offload-options.js';
@@ -45,14 +49,7 @@ export async function offloadImages(context: VerbContext<OffloadOptions>, path: 
   reportAssumed(context, assumed);
   const { samples, labelled, count } = await openSamples(context, model, preprocessing);
   const profile = options.profile === undefined ? undefined : await readSplitProfile(options.profile);
-  const server =
-    options.server === undefined
-      ? undefined
-      : {
-          url: options.server,
-          model: options.name ?? basename(path).replace(/\.onnx$/, ''),
-          ...(options.token !== undefined && { token: options.token }),
-        };
+  const server = await serverOf(options, path, model);
   const goals = goalsOf(options);
   const start = now();
   const events: object[] = [];
@@ -92,6 +89,18 @@ export async function offloadImages(context: VerbContext<OffloadOptions>, path: 
   progress.end(noteOf(answers, session.plan));
   const seconds = (now() - began) / 1000;
   return resultOf({ answers, events, seconds, plan: session.plan, model, options });
+}
+
+/** The server as it was named; gRPC has a transport of its own, since `fetch` cannot carry it. */
+async function serverOf(
+  { server: url, name, token, transport }: OffloadOptions,
+  path: string,
+  model: Model,
+): Promise<SplitServer | SplitTransport | undefined> {
+  if (url === undefined) return undefined;
+  const asked = { model: name ?? basename(path).replace(/\.onnx$/, ''), ...(token !== undefined && { token }) };
+  if (transport === 'grpc') return grpcTransport(url, { ...asked, digest: await modelDigest(model) });
+  return { url, protocol: transport, ...asked };
 }
 
 /** Undefined where nothing is asked for: then the session's own goals hold, which keep the accuracy. */

@@ -1,5 +1,6 @@
 /** @file Everything of `cuttle/split`, and the inference server. Node only. */
 export * from './index.js';
+export { grpcClient, grpcTransport, type GrpcClientOptions, type GrpcTransportOptions } from './client/grpc-client.js';
 export { openLinkProxy, type LinkProxy, type LinkProxyOptions } from './link/proxy.js';
 export { openLog, SILENT, type LogLevel, type ServerLog } from './server/server-log.js';
 export { RepositoryError } from './server/repository-scan.js';

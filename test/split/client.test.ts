@@ -289,14 +289,13 @@ describe('a stream', () => {
     server.faults.delayMs = 40;
     // What a reply takes must be known, or the device would not wait for it.
     await session.infer(samples[0]!, { continuation: 'late' });
-    const start = performance.now();
+    server.most = 0;
     const labels: number[] = [];
     for await (const { label } of session.stream(samples.slice(0, 12), { window: 6 })) labels.push(label);
-    const ms = performance.now() - start;
     const expected: number[] = [];
     for (const feeds of samples.slice(0, 12)) expected.push((await unsplit(feeds, never)).label);
     expect(labels).toEqual(expected);
-    expect(ms).toBeLessThan(12 * 40);
+    expect(server.most).toBeGreaterThan(1);
   });
 
   test('order, window, errors and an early end', async () => {

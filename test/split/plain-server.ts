@@ -42,6 +42,8 @@ export interface PlainServer extends AsyncDisposable {
   abandoned: number;
   /** Requests for readiness. */
   probes: number;
+  /** Requests under way at a time, at most so far. */
+  most: number;
   kill(): Promise<void>;
 }
 
@@ -58,6 +60,7 @@ export async function plainServer(
     ...{ delayMs: 0, silent: false, status: undefined, body: undefined, broken: false, computeMs: undefined },
   };
   const sockets = new Set<Socket>();
+  let running = 0;
 
   const outputsOf = async (name: string, bytes: Uint8Array, header: string | undefined): Promise<Uint8Array> => {
     const request = requestOfHttp({ model: name, version: '' }, bytes, statedJsonBytes(header));
@@ -117,7 +120,9 @@ export async function plainServer(
     response.setHeader('access-control-allow-origin', '*');
     response.setHeader('access-control-allow-headers', '*');
     if (request.method === 'OPTIONS') return void response.end();
+    server.most = Math.max(server.most, ++running);
     response.on('close', () => {
+      running--;
       if (!response.writableFinished) server.abandoned++;
     });
     handle(request, response).catch((error: unknown) => {
@@ -135,7 +140,7 @@ export async function plainServer(
     await new Promise<void>((resolve) => http.close(() => resolve()));
   };
   const server: PlainServer = {
-    ...{ faults, kill, answered: [], abandoned: 0, probes: 0 },
+    ...{ faults, kill, answered: [], abandoned: 0, probes: 0, most: 0 },
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
       if (http.listening) await kill();

@@ -12,6 +12,7 @@ export const offload = defineVerb({
   args: [['<model>', 'an ONNX classifier, plain or progressive; the server has the same file']],
   flags: [
     ['--server <url>', 'a server (cuttle serve); without one everything runs here'],
+    ['--transport <form>', 'form of the protocol: http, grpc, grpc-web or connect (default http)'],
     ['--name <model>', 'the model’s name on the server (default: the file’s name without .onnx)'],
     ['--token <text>', 'bearer token, where the server asks for one'],
     ['--input <file>', 'one image (JPEG, PNG, WebP …)'],

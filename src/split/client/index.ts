@@ -1,8 +1,10 @@
 /** @file The client: sessions that share a network with a server, and the ways to reach one. */
 export type { LocalReason, SplitAnswer, SplitEvent, SplitTimes } from './answer.js';
 export type { Continuation } from './frame-run.js';
-export { HttpClient, type HttpClientOptions } from './http-client.js';
-export { httpTransport, type HttpTransportOptions } from './http-transport.js';
+export type { HttpClientOptions } from './exchange.js';
+export { HttpClient } from './http-client.js';
+export type { OipClient, PreparedInfer } from './oip-client.js';
+export { RpcClient, webRpcClient } from './rpc-client.js';
 export { designText, UNPACKED, type SplitPlan } from './plan.js';
 export {
   openSplitSession,
@@ -13,6 +15,13 @@ export {
   type SplitSessionOptions,
   type StreamOptions,
 } from './split-session.js';
+export {
+  httpTransport,
+  splitTransport,
+  type HttpTransportOptions,
+  type SplitTransportOptions,
+  type WebProtocol,
+} from './split-transport.js';
 export { tailTransport, type Tail } from './tail-transport.js';
 export {
   type PreparedRequest,

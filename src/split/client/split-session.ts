@@ -25,11 +25,11 @@ import { SegmentWalk } from '../segment-walk.js';
 import type { SegmentSessionsOptions } from '../segment-sessions.js';
 import type { SplitAnswer, SplitEvent } from './answer.js';
 import { runFrame, type Continuation, type FrameContext } from './frame-run.js';
-import { httpTransport } from './http-transport.js';
 import { PartTimes } from './part-times.js';
 import { pipeline, type Started } from './pipeline.js';
 import { planOf, samePlan, UNPACKED, watchfulDesign, type SplitPlan } from './plan.js';
 import { RemoteCall } from './remote-call.js';
+import { httpTransport, type WebProtocol } from './split-transport.js';
 import { tablesOfCuts } from './tables-of-cuts.js';
 import { failureOf, type RemoteFailure, type SplitTransport } from './transport.js';
 
@@ -40,7 +40,7 @@ export class SplitSessionError extends CuttleError {
   }
 }
 
-/** A server by its address; a transport where something else than Cuttle's own requests over HTTP is wanted. */
+/** A server by its address; a transport where something else than Cuttle's own requests over `fetch` is wanted. */
 export interface SplitServer {
   readonly url: string;
   /** The model's name there. */
@@ -48,6 +48,8 @@ export interface SplitServer {
   readonly token?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly client?: string;
+  /** Form of the protocol; `http` where omitted. For gRPC in Node: `grpcTransport` of `cuttle/split/node`. */
+  readonly protocol?: WebProtocol;
 }
 
 export interface SplitSessionOptions {
@@ -252,6 +254,7 @@ export class SplitSession implements AsyncDisposable {
   async release(): Promise<void> {
     this.#closed.abort(new DOMException('the session was released', 'AbortError'));
     await Promise.all([this.#deciding, ...this.#probing]);
+    this.#transport?.close?.();
     await this.#walk.release();
   }
 

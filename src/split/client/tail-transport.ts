@@ -5,8 +5,9 @@
 import { Tensor } from '../../ir/index.js';
 import { inferRequest, type NamedTensor } from '../oip/index.js';
 import { packedNames, packTensor, PackingError, type GraphPacking } from '../packing/index.js';
-import { HttpClient, type HttpClientOptions } from './http-client.js';
-import { remoteReply } from './http-transport.js';
+import { HttpClient } from './http-client.js';
+import type { OipClient } from './oip-client.js';
+import { remoteReply } from './split-transport.js';
 import type { PreparedRequest, RemoteRequest, SplitTransport } from './transport.js';
 
 /** A tail on the server. */
@@ -16,9 +17,12 @@ export interface Tail extends GraphPacking {
   readonly model: string;
 }
 
-/** A transport to the tails on a server. Exits behind a cut are not run there. Throws OipError 'invalid' for what is no URL. */
-export function tailTransport(url: string, tails: readonly Tail[], options: HttpClientOptions = {}): SplitTransport {
-  const client = new HttpClient(url, options);
+/**
+ * A transport to the tails on a server, by its URL (over HTTP) or through a client of any form of the protocol. Exits behind a
+ * cut are not run there. Throws OipError 'invalid' for what is no URL.
+ */
+export function tailTransport(server: string | OipClient, tails: readonly Tail[]): SplitTransport {
+  const client: OipClient = typeof server === 'string' ? new HttpClient(server) : server;
   const byCut = new Map(tails.map((tail) => [tail.cut, tail]));
   return {
     name: `${client.url} (tails ${tails.map(({ model }) => model).join(', ')})`,
@@ -27,18 +31,11 @@ export function tailTransport(url: string, tails: readonly Tail[], options: Http
       const tail = byCut.get(cut);
       if (tail === undefined) throw new PackingError(`the server has no tail of cut ${cut}`, 'Export this cut too.');
       const inputs = Object.entries(tensors).flatMap(([name, tensor]) => packedInputs(name, tensor, tail));
-      const body = client.bodyOf(inferRequest(tail.model, inputs, { outputs: [{ name: logits }] }));
-      return {
-        bytes: body.bytes.length,
-        async send(signal) {
-          const { reply, bytes } = await client.infer({ model: tail.model }, body, signal);
-          return remoteReply(reply, bytes, logits);
-        },
-      };
+      const { bytes, send } = client.prepare(inferRequest(tail.model, inputs, { outputs: [{ name: logits }] }));
+      return { bytes, send: async (signal) => remoteReply(await send(signal), logits) };
     },
-    async probe(signal) {
-      await client.get('/v2/health/ready', signal);
-    },
+    probe: (signal) => client.ready(signal),
+    close: () => client.close?.(),
   };
 }
 

@@ -46,6 +46,8 @@ export interface SplitTransport {
   prepare(request: RemoteRequest): PreparedRequest;
   /** Asks whether the server is ready; resolves when it says so. Throws as `send`. */
   probe(signal: AbortSignal): Promise<void>;
+  /** Lets idle connections go; it may be used again. */
+  close?(): void;
 }
 
 /** Why a request failed, for people and programs. */

@@ -26,5 +26,6 @@ export {
 } from './http-json.js';
 export * from './messages.js';
 export { modelDigest } from './model-digest.js';
+export * from './rpc.js';
 export * from './split-request.js';
 export { oipError, OipError, STATUSES, statusOfGrpc, statusOfHttp, type OipStatus } from './status.js';

@@ -1,4 +1,4 @@
-/** @file Split requests to a Cuttle server: the Open Inference Protocol over HTTP, tensors in one packed frame. */
+/** @file Split requests to a Cuttle server: ordinary ModelInfer requests, tensors in one packed frame, in any form of the protocol. */
 import {
   EXIT_OUTPUT,
   frameInput,
@@ -9,10 +9,14 @@ import {
   type InferReply,
 } from '../oip/index.js';
 import { packTensors } from '../packing/index.js';
-import { HttpClient, type HttpClientOptions } from './http-client.js';
+import type { HttpClientOptions } from './exchange.js';
+import { HttpClient } from './http-client.js';
+import type { OipClient } from './oip-client.js';
+import { webRpcClient } from './rpc-client.js';
 import type { PreparedRequest, RemoteReply, RemoteRequest, SplitTransport } from './transport.js';
 
-export interface HttpTransportOptions extends HttpClientOptions {
+/** Which model is asked for, and by whom. */
+export interface SplitTransportOptions {
   /** Name of the model on the server. */
   readonly model: string;
   readonly version?: string;
@@ -22,10 +26,26 @@ export interface HttpTransportOptions extends HttpClientOptions {
   readonly client?: string;
 }
 
-/** A transport to `url`. Throws OipError 'invalid' for what is no URL of HTTP. */
+/** Forms of the protocol that go through `fetch`: in Node and in pages. */
+export type WebProtocol = 'http' | 'grpc-web' | 'connect';
+
+export interface HttpTransportOptions extends SplitTransportOptions, HttpClientOptions {
+  /** `http` (REST with binary tensors) where omitted. */
+  readonly protocol?: WebProtocol;
+}
+
+/** A transport to `url` over `fetch`. Throws OipError 'invalid' for what is no URL of HTTP. */
 export function httpTransport(url: string, options: HttpTransportOptions): SplitTransport {
-  const client = new HttpClient(url, options);
-  const { model, version, digest } = options;
+  const { protocol = 'http' } = options;
+  return splitTransport(
+    protocol === 'http' ? new HttpClient(url, options) : webRpcClient(url, protocol, options),
+    options,
+  );
+}
+
+/** A transport through a client of the protocol. */
+export function splitTransport(client: OipClient, options: SplitTransportOptions): SplitTransport {
+  const { model, version = '', digest } = options;
   return {
     name: `${client.url} (${model})`,
     prepare({ cut, tensors, packing, codecs, design, logits, deadlineMs }: RemoteRequest): PreparedRequest {
@@ -35,23 +55,19 @@ export function httpTransport(url: string, options: HttpTransportOptions): Split
         model: digest,
         client: options.client,
       });
-      const body = client.bodyOf(inferRequest(model, [frameInput(frame)], { parameters }));
-      return {
-        bytes: body.bytes.length,
-        async send(signal) {
-          const { reply, bytes } = await client.infer({ model, version }, body, signal);
-          return remoteReply(reply, bytes, logits);
-        },
-      };
+      const { bytes, send } = client.prepare(inferRequest(model, [frameInput(frame)], { version, parameters }));
+      return { bytes, send: async (signal) => remoteReply(await send(signal), logits) };
     },
-    async probe(signal) {
-      await client.get('/v2/health/ready', signal);
-    },
+    probe: (signal) => client.ready(signal),
+    close: () => client.close?.(),
   };
 }
 
 /** The answer for one sample in a reply. Throws OipError 'invalid' where it holds none. */
-export function remoteReply(reply: InferReply, bytes: number, logits: string): RemoteReply {
+export function remoteReply(
+  { reply, bytes }: { readonly reply: InferReply; readonly bytes: number },
+  logits: string,
+): RemoteReply {
   const named = (name: string) => reply.outputs.find((output) => output.name === name)?.tensor;
   const tensor = named(logits);
   if (tensor?.dtype !== 'float32' || tensor.size === 0)
