@@ -23,7 +23,7 @@ import { modelFolder, plainModel, progressiveModel, serve } from './serving.js';
 
 const model = progressiveModel();
 const network = openSplitNetwork(model);
-const walk = new SegmentWalk(network, { session: { backend: 'native', threads: 1, optimization: 'disabled' } });
+const walk = new SegmentWalk(network, { backend: 'native', threads: 1, optimization: 'disabled' });
 const input = network.inputs[0]!;
 const last = network.cuts.cuts.length - 1;
 const feeds: Readonly<Record<string, Tensor>> = { [input]: noise(createRandom(4), [1, 3, 8, 8]) };
