@@ -127,6 +127,10 @@ function modelEntry(model: ModelEntry, apps: ReadonlyMap<string, string>): Html 
             : `${task} (${model.modality ?? 'unknown'}, ${model.taskConfidence ?? 'unknown'}${evidence})`,
         ],
         ['architecture', architecture ?? undefined],
+        [
+          'public model',
+          model.known === null ? undefined : `${model.knownBy === 'layers' ? 'made from ' : ''}${model.known}`,
+        ],
         ['made with', model.producer ?? undefined],
         ['size', optional(model.bytes, binaryBytes)],
         ['parameters', optional(model.params, magnitude)],

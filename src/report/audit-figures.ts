@@ -29,6 +29,7 @@ export function figureSections(study: AuditStudy): readonly Html[] {
     ...layers(study),
     ...optimisations(study),
     ...uniqueness(study),
+    ...publicModels(study),
     ...lineage(study),
     ...uses(study),
     ...measured(study),
@@ -281,6 +282,29 @@ function uniqueness({ uniqueness: of, mostReused }: AuditStudy): readonly Html[]
               mostReused,
             ),
           ]),
+    ),
+  ];
+}
+
+function publicModels({ publicModels: rows, totals }: AuditStudy): readonly Html[] {
+  if (rows.length === 0) return [];
+  const sum = (key: 'asPublished' | 'madeFrom'): number => rows.reduce((total, row) => total + row[key], 0);
+  return [
+    section(
+      'Public models',
+      `${count(sum('asPublished'))} of ${count(totals.uniqueModels)} different models are public ones as published, ${count(sum('madeFrom'))} were made from one; the rest is not in the list of known models.`,
+      table(
+        'Public models',
+        [
+          { name: 'Public model', value: (row) => row.name },
+          { name: 'Published in', value: (row) => row.source },
+          { name: 'Licence', value: (row) => row.licence ?? '–' },
+          { name: 'As it is', numeric: true, value: (row) => count(row.asPublished) },
+          { name: 'Made from it', numeric: true, value: (row) => count(row.madeFrom) },
+          { name: 'Apps', numeric: true, value: (row) => count(row.apps) },
+        ],
+        rows,
+      ),
     ),
   ];
 }

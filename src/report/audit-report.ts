@@ -1,5 +1,5 @@
 /** @file The report of `cuttle audit` as one HTML file: figures of the whole, what changed, every app, every model. */
-import type { SnapshotComparison } from '../audit/analyse/compare-snapshots.js';
+import type { ModelStep, SnapshotComparison } from '../audit/analyse/compare-snapshots.js';
 import type { AuditStudy } from '../audit/store/study.js';
 import { entrySections } from './audit-entries.js';
 import { figureSections } from './audit-figures.js';
@@ -76,6 +76,7 @@ function changeSections({
   byCategory,
   byTask,
   subjects,
+  steps,
 }: SnapshotComparison): readonly Html[] {
   const columns: readonly Column<ChangeRow>[] = [
     { name: '', value: ({ name }) => name },
@@ -105,6 +106,7 @@ function changeSections({
     ['By category', byCategory],
     ['By task', byTask],
   ] as const;
+  const moved = steps.filter(({ change }) => change !== 'same');
   const grown = subjects.filter(({ before, after }) => before !== after);
   return [
     section(
@@ -126,8 +128,33 @@ function changeSections({
               [...grown].sort((a, b) => Math.abs(b.after - b.before) - Math.abs(a.after - a.before)).slice(0, 24),
             ),
           ]),
+      ...(moved.length === 0 ? [] : [stepsList(moved)]),
     ),
   ];
+}
+
+/** Models that came, went or changed, at most. */
+const MAX_STEPS = 500;
+
+function stepsList(steps: SnapshotComparison['steps']): Html {
+  const place = (at: ModelStep['before']): Html | string =>
+    at === undefined ? '–' : html`${at.path} <span class="quiet">${at.sha256.slice(0, 12)}</span>`;
+  return html`<details>
+    <summary>
+      ${steps.length > MAX_STEPS ? `The first ${count(MAX_STEPS)} of ` : ''}${count(steps.length)} models that were
+      added, removed or updated
+    </summary>
+    ${table(
+      'Models added, removed or updated',
+      [
+        { name: 'App', value: ({ app }) => app },
+        { name: 'Change', value: ({ change, because }) => (because === undefined ? change : `${change} (${because})`) },
+        { name: 'Before', value: ({ before }) => place(before) },
+        { name: 'After', value: ({ after }) => place(after) },
+      ],
+      steps.slice(0, MAX_STEPS),
+    )}
+  </details>`;
 }
 
 const STYLE = `.entry{border-top:1px solid var(--rule);padding:2px 0}.entry>summary{color:var(--text);padding:8px 0;margin:0;overflow-wrap:anywhere}.entry[open]{padding-bottom:14px}

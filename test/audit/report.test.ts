@@ -82,6 +82,7 @@ describe('the page', async () => {
     const before = writeRun(scratch(), apps.slice(0, 1));
     const changed = renderAuditReport({ title: 'x', study, change: await compareRuns(before, folder) });
     expect(changed).toContain('<h2>Since the earlier audit</h2>');
+    expect(changed).toMatch(/2\s+models\s+that\s+were\s+added/);
     const cells = /<td>models<\/td>\s*((?:<td class="n">\d+<\/td>\s*)+)/.exec(changed)![1]!;
     expect([...cells.matchAll(/\d+/g)].map(Number)).toEqual([1, 3, 2, 0, 0, 1]);
   });

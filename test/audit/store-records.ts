@@ -32,6 +32,7 @@ export interface ModelGiven {
   readonly licences?: readonly string[];
   readonly weights?: Partial<Read['analysis']['weights']>;
   readonly metadata?: Readonly<Record<string, string>>;
+  readonly known?: Read['analysis']['known'];
 }
 
 /** A record of a model with plausible facts. */
@@ -91,6 +92,7 @@ export function modelRecord(given: ModelGiven): ModelRecord {
         families: { convolution: layers.length, softmax: 1 },
         operators: { CONV_2D: layers.length, SOFTMAX: 1 },
         peakActivationBytes: 602112,
+        ...(given.known && { known: given.known }),
         weights: {
           numbers: 2000,
           zeros: 20,

@@ -68,6 +68,7 @@ test('a corpus of 1,666 models, 318 of them different', async () => {
 
 describe('a small corpus', () => {
   const layers = ['l1', 'l2', 'l3', 'l4'];
+  const known = { name: 'MobileNet 1', source: 'somewhere', by: 'layers', share: 0.75 } as const;
   const folder = writeRun(
     scratch(),
     [
@@ -86,7 +87,12 @@ describe('a small corpus', () => {
       }),
       appRecord('org.three', {
         models: [
-          { name: 'tuned', layers: ['l1', 'l2', 'l3', 'own'], task: { modality: 'audio', task: 'sound-recognition' } },
+          {
+            known,
+            name: 'tuned',
+            layers: ['l1', 'l2', 'l3', 'own'],
+            task: { modality: 'audio', task: 'sound-recognition' },
+          },
         ],
       }),
       appRecord('org.four'),
@@ -122,6 +128,9 @@ describe('a small corpus', () => {
     expect(study.disguises).toEqual([{ name: 'encrypted', count: 1 }]);
     expect(study.uniqueness).toEqual({ models: 3, files: 2, weights: 2, architectures: 1, reused: 2 / 3 });
     expect(study.mostReused).toEqual([{ id: digest('base'), title: 'base.bin', apps: 2, models: 2 }]);
+    expect(study.publicModels).toEqual([
+      { name: 'MobileNet 1', source: 'somewhere', licence: null, asPublished: 0, madeFrom: 1, apps: 1 },
+    ]);
     expect(study.subjects).toEqual([
       expect.objectContaining({ subject: 'google-vision', called: 0, referenced: 1, present: 1 }),
       expect.objectContaining({ subject: 'tflite', called: 1, present: 0 }),

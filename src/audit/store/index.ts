@@ -21,6 +21,7 @@ export {
   type MeasuredModel,
   type ModelEntry,
   type Optimisations,
+  type PublicModel,
   type Share,
   type SizeBin,
   type StudyLimits,

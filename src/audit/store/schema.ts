@@ -16,7 +16,7 @@ export interface StoreTable {
 }
 
 /** Raised with every change of the tables: a store of another number is built again from the records. */
-export const STORE_VERSION = 1;
+export const STORE_VERSION = 2;
 
 const text = (name: string, what: string): StoreColumn => ({ name, type: 'text', what });
 const count = (name: string, what: string): StoreColumn => ({ name, type: 'count', what });
@@ -161,6 +161,11 @@ export const modelTables = {
       text('signs_hash', 'the same for these in half precision, too'),
       text('graph_hash', 'the same for the same architecture in one format'),
       text('skeleton_hash', 'the same for the same architecture in any format'),
+      text('known', 'public model that it is, or was made from'),
+      text('known_source', 'where that one is published'),
+      text('known_licence', 'its licence'),
+      text('known_by', '`file`, `weights` or `signs`: it is that model; `layers`: it was made from it'),
+      number('known_share', 'bytes in common by bytes of the public model, 0 to 1'),
       texts('training', 'ways to train it on the device'),
       texts('licences', 'that it names'),
       texts('notes', 'what could not be derived, and why'),

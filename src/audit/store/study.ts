@@ -59,6 +59,17 @@ export interface Uniqueness {
   readonly reused: number;
 }
 
+/** A public model among those found. */
+export interface PublicModel {
+  readonly name: string;
+  readonly source: string;
+  readonly licence: string | null;
+  /** Different models that are it as published, and different models that were made from it. */
+  readonly asPublished: number;
+  readonly madeFrom: number;
+  readonly apps: number;
+}
+
 export interface Optimisations {
   /** Different models whose layers were read; the counts below are of these. */
   readonly read: number;
@@ -162,6 +173,9 @@ export interface ModelEntry {
   readonly taskConfidence: string | null;
   readonly taskEvidence: readonly string[];
   readonly architecture: string | null;
+  /** Public model that it is or was made from. */
+  readonly known: string | null;
+  readonly knownBy: string | null;
   readonly nearZeros: number | null;
   readonly licences: readonly string[];
   readonly training: readonly string[];
@@ -207,6 +221,7 @@ export interface AuditStudy {
     readonly apps: number;
     readonly models: number;
   }[];
+  readonly publicModels: readonly PublicModel[];
   readonly optimisations: Optimisations;
   readonly subjects: readonly SubjectUse[];
   readonly lineage: LineageSummary;
@@ -282,6 +297,11 @@ export async function readStudy(database: Database, limits: StudyLimits = defaul
       FROM (SELECT *, count(*) OVER (PARTITION BY model) AS copies FROM found)`),
     mostReused: await all(`SELECT m.id, ${title} AS title, o.apps, o.places AS models FROM ${placed('counted')}
       WHERE o.places > 1 ORDER BY models DESC, id LIMIT 20`),
+    publicModels:
+      await all(`SELECT known AS name, any_value(known_source) AS source, any_value(known_licence) AS licence,
+      count(DISTINCT model) FILTER (known_by <> 'layers') AS "asPublished",
+      count(DISTINCT model) FILTER (known_by = 'layers') AS "madeFrom", count(DISTINCT app) AS apps
+      FROM found WHERE known IS NOT NULL GROUP BY known ORDER BY apps DESC, name`),
     optimisations: await one(`SELECT count(*) AS read, count(*) FILTER (int8_weights) AS "int8Weights",
       count(*) FILTER (int8_activations) AS "int8Activations", count(*) FILTER (quantisation = 'float16') AS float16,
       count(*) FILTER (convert_layers > 0) AS converting, count(*) FILTER (per_channel_layers > 0) AS "perChannel",
@@ -350,7 +370,7 @@ async function readApps(all: ReadAll, limit: number): Promise<readonly AppEntry[
 function readModels(all: ReadAll, limit: number): Promise<readonly ModelEntry[]> {
   return all(`SELECT m.id, m.sha256, ${title} AS title, m.format, m.framework, m.bytes, m.reason, m.producer, m.layers, m.macs, m.params,
       m.peak_activation_bytes AS "peakActivationBytes", m.quantisation, m.modality, m.task, m.task_confidence AS "taskConfidence",
-      coalesce(m.task_evidence, []) AS "taskEvidence", m.architecture, m.near_zeros / nullif(m.numbers, 0) AS "nearZeros",
+      coalesce(m.task_evidence, []) AS "taskEvidence", m.architecture, m.known, m.known_by AS "knownBy", m.near_zeros / nullif(m.numbers, 0) AS "nearZeros",
       coalesce(m.licences, []) AS licences, coalesce(m.training, []) AS training,
       ${tensors('input')} AS inputs, ${tensors('output')} AS outputs,
       coalesce((SELECT list(operator || ' ' || layers ORDER BY layers DESC, operator)[:12] FROM operators WHERE model = m.id), []) AS operators,
