@@ -42,6 +42,30 @@ const renderers = {
       .join('; ');
   },
 
+  /** The predictor and the lab in one line. */
+  embench(read) {
+    const bench = read('embench');
+    if (bench === undefined) return NONE;
+    const { predictor, macs } = bench.predictor.validation;
+    const lab = read('lab');
+    return [
+      `${bench.networks.length} networks on ${Object.keys(bench.platforms).length} platforms; latency of unseen networks predicted with a median error of ${percent(predictor.median, 0)} (MACs: ${percent(macs.median, 0)})`,
+      ...(lab === undefined
+        ? []
+        : [
+            `${lab.agents} simulated agents, ${lab.jobs.submitted} jobs: ${lab.jobs.done} done once, ${lab.jobs.failed} reported failed, ${lab.jobs.cancelled} cancelled`,
+          ]),
+    ].join('; ');
+  },
+
+  /** Speed and memory of an audit in one line. */
+  gaugenn(read) {
+    const bench = read('audit-throughput');
+    if (bench === undefined) return NONE;
+    const { whole, sample, peer } = bench;
+    return `${whole.apps} made-up apps (${number(whole.MB / 1000, 1)} GB): ${whole.appsPerMinute} a minute, ${whole.peakMiB} MiB at most; ${number(peer.androguardToOurs.cpu, 0)}× less processor time than androguard on ${peer.ours.apps} of them, ${number(sample.oursToFloor.cpu, 1)}× that of unzip and grep`;
+  },
+
   /** Split networks with exits in one line. */
   spinn(read) {
     const throughput = read('split-throughput');
