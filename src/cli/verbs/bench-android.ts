@@ -135,7 +135,7 @@ export const benchAndroid = defineVerb({
 async function jobOf(model: string, given: AndroidOptions): Promise<AndroidJob> {
   const tool = benchmarkTools[given.tool];
   const ending = /\.([^.]+)$/.exec(model)?.[1]?.toLowerCase();
-  if (ending === undefined || !(tool.models).includes(ending))
+  if (ending === undefined || !tool.models.includes(ending))
     throw new UsageError(`${tool.title} runs .${tool.models.join(' and .')} files, not ${basename(model)}`);
   const match = given.input === undefined ? undefined : /^(.+):(\d+(?:x\d+)*)$/.exec(given.input);
   if (match === null) throw new UsageError(`--input: '${given.input}' is not like input:1x96x96x3`);
