@@ -6,6 +6,7 @@ import {
   readJson,
   removeFile,
   removeFolder,
+  removeTemporaries,
   resolvePath,
   writeFileAtomic,
   writeJson,
@@ -110,6 +111,11 @@ export class RunFolder implements AsyncDisposable {
   async note(entry: JournalEntry): Promise<void> {
     this.#journal ??= await openLineFile(joinPath(this.path, 'journal.jsonl'));
     await this.#journal.add(JSON.stringify(entry));
+  }
+
+  /** Removes what killed processes left half-written. Only once nothing of the run is under way, here or on another machine. */
+  async tidy(): Promise<void> {
+    for (const folder of [this.path, this.records]) await removeTemporaries(folder);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

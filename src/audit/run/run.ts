@@ -108,6 +108,7 @@ export async function runAudit(folder: RunFolder, options: RunOptions): Promise<
   if (stop.signal.aborted) throw stop.signal.reason;
   for (const result of results) if (result.status === 'rejected') throw result.reason;
   const failed = await settle(folder, ledger);
+  await folder.tidy();
   return {
     ...ledger.summary(),
     failed,

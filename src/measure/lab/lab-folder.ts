@@ -73,7 +73,7 @@ export async function readLab(folder: string): Promise<LabQueue> {
 async function labFileIn(folder: string): Promise<LabFile> {
   const path = joinPath(folder, LAB_FILES.lab);
   if (!(await exists(path)))
-    throw new LabError('usage', 'lab/folder', `'${folder}' is no lab's folder`, {
+    throw new LabError('invalid', 'lab/folder', `'${folder}' is no lab's folder: its ${LAB_FILES.lab} does not exist`, {
       hint: 'Start one there: cuttle lab serve --dir FOLDER.',
     });
   return parseLabFile(await readJson(path));

@@ -277,6 +277,12 @@ export async function removeFile(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
+/** Removes what writes that were killed left in a folder. Only for a folder into which nobody is writing. */
+export async function removeTemporaries(folder: string): Promise<void> {
+  for (const { name, path, kind } of await listFolder(folder))
+    if (kind === 'file' && TEMPORARY.test(name)) await removeFile(path);
+}
+
 /** Removes a folder and all it holds; nothing there is fine. */
 export async function removeFolder(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true });
@@ -304,6 +310,9 @@ function chunksOf(
 }
 
 let counter = 0;
+/** Names of the temporary files of `writeFileAtomic`. */
+const TEMPORARY = /^\..+\.\d+-[0-9a-z]+-\d+\.tmp$/;
+
 const uniqueSuffix = (): string => `${process.pid}-${Date.now().toString(36)}-${counter++}`;
 
 function readError(path: string, cause: unknown): FileError {
