@@ -18,7 +18,7 @@ test.each([
   ['no question', ['query'], 2, /query what/],
   ['half of a phone', ['join', 'http://127.0.0.1:1', '--token', 'x', '--android'], 2, /needs --program/],
   ['nothing to cancel', ['cancel'], 2, /cancel which/],
-  ['a folder that is no lab’s', ['devices', '--lab', folder], 2, /no lab's folder/],
+  ['a folder that is no lab’s', ['devices', '--lab', folder], 3, /no lab's folder/],
   ['a URL without a token', ['devices', '--lab', 'http://127.0.0.1:1'], 2, /owner’s token/],
   ['half of a TLS pair', ['serve', '--tls-cert', 'x'], 2, /go together/],
   ['an unknown kind', ['submit', model, '--kind', 'magic'], 2, /--kind/],
