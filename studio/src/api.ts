@@ -13,6 +13,15 @@ export class ServerError extends Error {
   }
 }
 
+/** The server does not answer. */
+export function silence(): ServerError {
+  return new ServerError({
+    code: 'silent',
+    message: 'the studio does not answer',
+    hint: 'Is the command still running? Start it again (cuttle studio), then load this page again.',
+  });
+}
+
 const TOKEN = 'cuttle-studio-token';
 
 /** Takes the token from the address into this tab's own memory, and out of sight. */
@@ -40,11 +49,7 @@ async function ask(name: string, { method = 'GET', query = {}, body, signal }: A
     response = await fetch(url, { method, headers, ...(body !== undefined && { body }), ...(signal && { signal }) });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ServerError({
-      code: 'silent',
-      message: 'the studio does not answer',
-      hint: 'Is the command still running? Start it again: cuttle studio',
-    });
+    throw silence();
   }
   if (response.ok) return response;
   const told = (await response.json().catch(() => undefined)) as ErrorView | undefined;

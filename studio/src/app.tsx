@@ -2,7 +2,7 @@
 import type { ComponentType } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { WorkspaceView } from '../../src/studio/messages.js';
-import { askJson } from './api.js';
+import { askJson, silence } from './api.js';
 import { Home } from './home.js';
 import { Failure, Loading } from './parts.js';
 import { linkTo, useRoute, type Route } from './route.js';
@@ -74,10 +74,15 @@ function Header({ present }: { readonly present: string }) {
   const list = useRef<HTMLUListElement>(null);
   // On a phone the list is wider than the screen: the present view is brought into sight.
   useEffect(() => {
-    const link = list.current?.querySelector<HTMLElement>('[aria-current]');
-    const nav = list.current?.parentElement;
-    if (link && nav)
-      nav.scrollTo({ left: link.offsetLeft - nav.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2 });
+    const show = (): void => {
+      const link = list.current?.querySelector<HTMLElement>('[aria-current]');
+      const nav = list.current?.parentElement;
+      if (link && nav)
+        nav.scrollTo({ left: link.offsetLeft - nav.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2 });
+    };
+    show();
+    addEventListener('resize', show);
+    return () => removeEventListener('resize', show);
   }, [present]);
   return (
     <header class="top">
@@ -113,7 +118,11 @@ function Header({ present }: { readonly present: string }) {
 
 function View({ route }: { readonly route: Route }) {
   const view = VIEWS[route.view];
-  const code = useLoad(view === undefined ? undefined : route.view, async () => view!.load());
+  const code = useLoad(view === undefined ? undefined : route.view, () =>
+    view!.load().catch(() => {
+      throw silence();
+    }),
+  );
   if (view === undefined) return <Failure error={new Error(`there is no view '${route.view}'`)} />;
   return <Loading of={code}>{(Page) => <Page key={route.view} query={route.query} />}</Loading>;
 }

@@ -166,7 +166,7 @@ export function Choice({
   return (
     <label class="field">
       <span>{label}</span>
-      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+      <select aria-label={label} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
         {options.map(([own, shown]) => (
           <option value={own} selected={own === value}>
             {shown}

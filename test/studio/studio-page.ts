@@ -89,6 +89,7 @@ export function studioPages(folder: () => Promise<string>): StudioPages {
       page.on('request', (request) => {
         if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(studio.url)) foreign.push(request.url());
       });
+      page.setDefaultTimeout(15_000);
       await page.setViewportSize(size);
       await page.emulateMedia({ colorScheme: scheme });
       await page.goto(`${studio.url}#/${view}`);

@@ -117,14 +117,14 @@ export function auditIn(folder: string): void {
   writeFileSync(join(folder, 'records', 'broken.json'), '{"schema":1}');
 }
 
-/** Images by class, as `--data ./FOLDER` takes them: bright on the left or on the right. */
-export function imageFolder(folder: string, perClass: number): void {
+/** Images by class, as `--data ./FOLDER` takes them: the bright half says which class. */
+export function imageFolder(folder: string, perClass: number, classes: readonly string[] = ['left', 'right']): void {
   const random = createRandom(3);
-  for (const [at, name] of ['left', 'right'].entries()) {
+  for (const [at, name] of classes.entries()) {
     mkdirSync(join(folder, name), { recursive: true });
     for (let i = 0; i < perClass; i++) {
       const pixels = Uint8Array.from({ length: 28 * 28 }, (_, pixel) =>
-        Math.floor(60 * random.next() + (Math.floor((pixel % 28) / 14) === at ? 150 : 0)),
+        Math.floor(60 * random.next() + (Math.floor((pixel % 28) / 14) === at % 2 ? 150 : 0)),
       );
       writeFileSync(join(folder, name, `${i}.png`), encodePng({ channels: 1, height: 28, width: 28, pixels }));
     }
