@@ -19,6 +19,7 @@ export const modelFormats = {
   'tf-checkpoint': { title: 'TensorFlow checkpoint', framework: 'TensorFlow' },
   'tfjs-layers': { title: 'TensorFlow.js layers model', framework: 'TensorFlow.js' },
   'tfjs-graph': { title: 'TensorFlow.js graph model', framework: 'TensorFlow.js' },
+  'tfjs-weights': { title: 'TensorFlow.js weights', framework: 'TensorFlow.js' },
   'keras-h5': { title: 'Keras HDF5', framework: 'Keras' },
   keras: { title: 'Keras v3', framework: 'Keras' },
   caffe: { title: 'Caffe weights', framework: 'Caffe' },

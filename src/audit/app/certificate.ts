@@ -76,15 +76,28 @@ function timeText(value: DerValue | undefined): string {
   return `${year}-${month}-${day}T${hour}:${minute}:${second}Z`;
 }
 
-/** The certificates in a PKCS#7 SignedData (`META-INF/*.RSA`), in DER. Throws AuditError. */
+/** The certificates in a PKCS#7 SignedData (`META-INF/*.RSA`), in DER, those of its signers first. Throws AuditError. */
 export function certificatesOfPkcs7(bytes: Uint8Array): readonly Uint8Array[] {
   const [oid, wrapped] = derValues(part(derValues(bytes), 0).content);
   if (oid === undefined || wrapped === undefined || derOid(oid.content) !== '1.2.840.113549.1.7.2')
     throw new AuditError('certificate', 'this is no PKCS#7 signature');
   const signed = derValues(part(derValues(wrapped.content), 0).content);
-  return signed
+  const certificates = signed
     .filter(({ tag }) => tag === 0xa0)
     .flatMap(({ content }) => derValues(content).map(({ whole }) => whole));
+  if (certificates.length < 2) return certificates;
+  // The last value is the set of signers; each names its certificate by issuer and serial number.
+  const signers = new Set(
+    derValues(part(signed, signed.length - 1).content).map(({ content }) => hex(part(derValues(content), 1).content)),
+  );
+  const signs = (certificate: Uint8Array): boolean => signers.has(issuerAndSerial(certificate));
+  return [...certificates.filter(signs), ...certificates.filter((each) => !signs(each))];
+}
+
+function issuerAndSerial(certificate: Uint8Array): string {
+  const body = derValues(part(derValues(part(derValues(certificate), 0).content), 0).content);
+  const first = body[0]?.tag === 0xa0 ? 1 : 0;
+  return hex(part(body, first + 2).whole) + hex(part(body, first).whole);
 }
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

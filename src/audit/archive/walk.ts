@@ -11,8 +11,9 @@ import { isTar, openTar } from './tar.js';
 import { findZipEnd } from './zip-directory.js';
 import { plainRange, readZipEntry } from './zip-read.js';
 import { isZip, openZip } from './zip.js';
+import { isZstdHead, readZstd } from './zstd.js';
 
-export type ArchiveKind = 'zip' | 'tar' | 'gzip';
+export type ArchiveKind = 'zip' | 'tar' | 'gzip' | 'zstd';
 
 /** One file, wherever it stands. */
 export interface ArchiveFile {
@@ -147,7 +148,8 @@ class Walk {
     try {
       if (kind === 'zip') return await this.#zip(source, path);
       if (kind === 'tar') return { members: await this.#tar(source, path), directoryOffset: undefined };
-      return { members: [await this.#gzip(source, name)], directoryOffset: undefined };
+      const member = kind === 'zstd' ? this.#zstd(source, name) : await this.#gzip(source, name);
+      return { members: [member], directoryOffset: undefined };
     } catch (cause) {
       if (cause instanceof BudgetError || !(cause instanceof AuditError)) throw cause;
       this.tell(
@@ -209,6 +211,14 @@ class Walk {
       holdStream(readGzip(source, this.#host, this.#budget), this.#host, this.#limits.maxMemoryBytes);
     return { name: inner, listed: true, open };
   }
+
+  #zstd(source: ByteSource, name: string): Member {
+    const base = name.slice(name.lastIndexOf('/') + 1);
+    const inner = base.replace(/\.tzst$/i, '.tar').replace(/\.zst$/i, '');
+    const open = async (): Promise<HeldSource> =>
+      holdStream(readZstd(source, this.#budget), this.#host, this.#limits.maxMemoryBytes);
+    return { name: inner, listed: true, open };
+  }
 }
 
 /** What a file is by its first bytes; the outermost one may have bytes in front, as self-extracting archives do. */
@@ -216,6 +226,7 @@ async function archiveKind(source: ByteSource, depth: number): Promise<ArchiveKi
   const head = await source.read(0, Math.min(512, source.size));
   if (isZip(head)) return 'zip';
   if (isGzipHead(head)) return 'gzip';
+  if (isZstdHead(head)) return 'zstd';
   if (isTar(head)) return 'tar';
   return depth === 0 &&
     /* an end record takes this much */ source.size >= 22 &&

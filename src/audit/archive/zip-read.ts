@@ -80,14 +80,9 @@ export async function* readZipEntry(
   if (plain === undefined && method !== 8) {
     if (entry.encrypted) throw encrypted(entry);
     if (method === 0) throw broken(entry, `stored as ${compressedSize} bytes, but said to have ${size}`);
-    throw new AuditError(
-      'method',
-      `entry '${entry.name}' is compressed by ${methodNames[method] ?? `method ${method}`}, which is not read`,
-      {
-        kind: 'unsupported',
-      },
-    );
   }
+  // Android inflates whatever is not marked as stored.
+  const isGuess = plain === undefined && method !== 8;
   let total = 0;
   let crc = 0;
   try {
@@ -99,20 +94,27 @@ export async function* readZipEntry(
       yield chunk;
     }
   } catch (cause) {
-    if (cause instanceof BudgetError || (cause instanceof AuditError && !entry.encrypted)) throw cause;
+    if (cause instanceof BudgetError) throw cause;
+    if (isGuess) throw unknownMethod(entry);
+    if (cause instanceof AuditError && !entry.encrypted) throw cause;
     throw entry.encrypted
       ? encrypted(entry)
       : broken(entry, cause instanceof Error ? cause.message : String(cause), cause);
   }
-  if (size === undefined) return;
+  if (size === undefined) {
+    if (isGuess) remark('false-method');
+    return;
+  }
   const wrong =
     total !== size
       ? `it gives ${total} bytes, ${size} are stated`
       : crc !== entry.crc32
         ? 'its checksum differs'
         : undefined;
+  if (wrong !== undefined && isGuess) throw unknownMethod(entry);
   if (wrong !== undefined) throw entry.encrypted ? encrypted(entry) : broken(entry, wrong);
   if (entry.encrypted && plain === undefined) remark('false-encryption');
+  if (isGuess) remark('false-method');
 }
 
 async function* inflated(
@@ -129,6 +131,12 @@ async function* inflated(
   yield* host.inflateStream(chunksOf(partOf(source, dataOffset, compressedSize), 1 << 16));
 }
 
+const unknownMethod = ({ name, method }: ZipEntry): AuditError =>
+  new AuditError(
+    'method',
+    `entry '${name}' is compressed by ${methodNames[method] ?? `method ${method}`}, which is not read`,
+    { kind: 'unsupported' },
+  );
 const broken = (entry: ZipEntry, reason: string, cause?: unknown): AuditError =>
   new AuditError('broken-entry', `entry '${entry.name}' is broken: ${reason}`, { cause });
 const encrypted = (entry: ZipEntry): AuditError =>

@@ -113,7 +113,7 @@ export const cloudServices = {
   'aws-sagemaker': {
     kind: 'cloud',
     title: 'Amazon SageMaker',
-    classes: ['Lcom/amazonaws/services/sagemaker/'],
+    classes: ['Lcom/amazonaws/services/sagemaker/', 'Lcom/amazonaws/services/sagemakerruntime/'],
     hosts: ['runtime.sagemaker.*.amazonaws.com'],
   },
   'amplify-predictions': {

@@ -153,6 +153,11 @@ const hdf5: Detector = (p) => {
 
 const jsonModels: Detector = (p) => {
   const head = p.text.trimStart();
+  // Networks whose layers stand in code: a list of named weights and the files with their numbers.
+  if (head.startsWith('['))
+    return /"dtype"\s*:/.test(head) && /"shape"\s*:/.test(head) && /^\[\s*\{\s*"(weights|paths)"\s*:\s*\[/.test(head)
+      ? derived('tfjs-weights', 'a manifest of weights as TensorFlow.js writes it, without a topology')
+      : undefined;
   if (!head.startsWith('{')) return undefined;
   if (/"modelTopology"\s*:/.test(head) || /"format"\s*:\s*"(graph|layers)-model"/.test(head)) {
     const graph = /"format"\s*:\s*"graph-model"/.test(head) || /"node"\s*:\s*\[/.test(head);

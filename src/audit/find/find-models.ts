@@ -1,18 +1,23 @@
 /** @file Finds the models in one file: as a whole, in disguise, inside other bytes; and says how sure that is. */
-import { Unzlib } from 'fflate';
+import { Inflate, Unzlib } from 'fflate';
 import { CuttleError } from '../../ir/index.js';
+import { joinBytes } from '../../platform/index.js';
 import { isGzipHead } from '../archive/gzip.js';
 import { defaultArchiveLimits } from '../archive/limits.js';
 import { isTar } from '../archive/tar.js';
 import { isZip, openZip } from '../archive/zip.js';
+import { isZstdHead } from '../archive/zstd.js';
 import { AuditError } from '../errors.js';
 import { modelFormats } from '../formats.js';
 import { isReadable, readAuditModel, type AuditModel, type ReadOptions } from '../read/index.js';
-import { bytesSource, type ByteSource } from '../source.js';
-import { candidateOffsets } from './carve.js';
+import { bytesSource, partOf, type ByteSource } from '../source.js';
+import { base64Runs } from './base64.js';
+import { candidates } from './carve.js';
 import { detect, detectBundle, type Detection } from './detectors.js';
 import type { Finding } from './finding.js';
+import { unmasked } from './masks.js';
 import { Probe } from './probe.js';
+import { fieldsFrom, onnxFields, spansAround, textLength, type Span } from './seek.js';
 import { suspectEncrypted } from './statistics.js';
 
 /** A file to look into: its bytes, or access to them. */
@@ -40,7 +45,7 @@ interface Settings {
 }
 
 /**
- * All models in a file. Archives (ZIP, TAR, gzip) are told only where they are a bundle by themselves, as `walkArchive` gives
+ * All models in a file. Archives (ZIP, TAR, gzip, zstd) are told only where they are a bundle by themselves, as `walkArchive` gives
  * their files one by one. Never throws for what the bytes hold; throws what the source throws.
  */
 export async function findModels(file: FileToSearch, options: FindOptions = {}): Promise<readonly Finding[]> {
@@ -54,11 +59,13 @@ export async function findModels(file: FileToSearch, options: FindOptions = {}):
   if (source.size < 8) return [];
   const head = await source.read(0, Math.min(512, source.size));
   if (isZip(head)) return bundle(file.path, source, settings);
-  if (isGzipHead(head) || isTar(head)) return [];
+  if (isGzipHead(head) || isZstdHead(head) || isTar(head)) return [];
   const held = await source.read(0, Math.min(source.size, source.size <= settings.maxModelBytes ? source.size : HEAD));
   const probe = new Probe(file.path, held, source.size);
-  const whole = identify(probe, 0, settings) ?? unxored(probe, settings) ?? unpacked(probe, settings);
-  if (whole) return [whole];
+  const first = identify(probe, 0, settings);
+  if (first) return withFollowers(first, probe, source, settings);
+  const hidden = unxored(probe, settings) ?? unpacked(probe, settings) ?? written(probe, settings);
+  if (hidden) return [hidden];
   const inside = await carved(file.path, source, settings);
   if (inside.length > 0) return inside;
   const suspicion = suspectEncrypted(probe);
@@ -77,16 +84,22 @@ export async function findModels(file: FileToSearch, options: FindOptions = {}):
     : [];
 }
 
-/** What the bytes of a probe are, with its layers read where they can be: reading is the proof. */
-function identify(probe: Probe, offset: number, settings: Settings): Finding | undefined {
+/** What the bytes of a probe are, with its layers read where they can be: reading is the proof. `exact`: they end with the model. */
+function identify(probe: Probe, offset: number, settings: Settings, exact = false): Finding | undefined {
   for (const detection of detect(probe)) {
-    const finding = verified(detection, probe, offset, settings);
+    const finding = verified(detection, probe, offset, settings, exact);
     if (finding) return finding;
   }
   return undefined;
 }
 
-function verified(detection: Detection, probe: Probe, offset: number, settings: Settings): Finding | undefined {
+function verified(
+  detection: Detection,
+  probe: Probe,
+  offset: number,
+  settings: Settings,
+  exact: boolean,
+): Finding | undefined {
   const { format, evidence } = detection;
   const base = {
     format,
@@ -102,8 +115,9 @@ function verified(detection: Detection, probe: Probe, offset: number, settings: 
     if (model.layers.length === 0 && detection.confidence !== 'observed') return undefined;
     return {
       ...base,
-      // ONNX was cut where its fields end; the others have no end of their own.
-      length: offset > 0 && format !== 'onnx' ? extentOf(model, probe.bytes) : probe.size,
+      // ONNX was cut where its fields end, text where it ends; the others have no end of their own.
+      length:
+        offset > 0 && !exact && format !== 'onnx' && probe.text === '' ? extentOf(model, probe.bytes) : probe.size,
       confidence: 'observed',
       evidence: [...evidence, `${model.layers.length} layers with ${model.totals.storedParams} parameters were read`],
       model: () => model,
@@ -138,7 +152,7 @@ async function bundle(path: string, source: ByteSource, settings: Settings): Pro
     const plain: Finding = { ...found, path, offset: 0, length: source.size };
     if (!isReadable(found.format) || source.size > settings.maxModelBytes) return [plain];
     const whole = new Probe(path, await source.read(0, source.size));
-    return [verified(found, whole, 0, settings) ?? plain];
+    return [verified(found, whole, 0, settings, true) ?? plain];
   } catch (cause) {
     // A broken archive is the walk's to tell.
     if (!(cause instanceof AuditError)) throw cause;
@@ -146,118 +160,163 @@ async function bundle(path: string, source: ByteSource, settings: Settings): Pro
   }
 }
 
-async function carved(path: string, source: ByteSource, settings: Settings): Promise<readonly Finding[]> {
+/** Formats whose files end with their weights: what stands behind is something else. */
+const ENDS_WITH_WEIGHTS: ReadonlySet<string> = new Set(['tflite', 'circle', 'ort']);
+
+/** A model at the beginning of a file, and those packed behind it. */
+async function withFollowers(
+  first: Finding,
+  probe: Probe,
+  source: ByteSource,
+  settings: Settings,
+): Promise<readonly Finding[]> {
+  if (!probe.whole || first.model === undefined || !ENDS_WITH_WEIGHTS.has(first.format)) return [first];
+  const end = extentOf(first.model(), probe.bytes);
+  if (source.size - end < 1024) return [first];
+  const more = await carved(probe.path, source, settings, end);
+  return more.length === 0 ? [first] : [{ ...first, length: more[0]!.offset, disguise: 'embedded' }, ...more];
+}
+
+async function carved(path: string, source: ByteSource, settings: Settings, start = 0): Promise<readonly Finding[]> {
   const found: Finding[] = [];
-  let free = 0;
-  for (const offset of await candidateOffsets(source, settings.maxCandidates)) {
+  let free = start;
+  for (const { offset, seek } of await candidates(source, settings.maxCandidates, start)) {
     if (offset < free) continue;
-    const left = source.size - offset;
-    const first = new Probe(path, await source.read(offset, Math.min(left, 4096)), left);
-    const format = [...detect(first)][0]?.format;
-    // ONNX inside other bytes ends where they go on: its fields are cut at the first that is none of a model's.
-    const length =
-      format === undefined ? await onnxLength(source, offset, Math.min(left, settings.maxModelBytes)) : left;
-    if (length === 0 || length > settings.maxModelBytes) continue;
-    const finding = identify(new Probe(path, await source.read(offset, length)), offset, settings);
-    if (finding === undefined) continue;
-    found.push(finding);
-    free = offset + finding.length;
+    const spans = seek
+      ? (await spansAround(source, offset, seek)).filter((span) => span.offset >= free)
+      : await spansAt(path, source, offset, settings);
+    for (const span of spans) {
+      if (span.length === 0 || span.length > settings.maxModelBytes) continue;
+      const finding =
+        seek === 'zip'
+          ? await bundleInside(path, source, span, settings)
+          : identify(
+              new Probe(path, await source.read(span.offset, span.length)),
+              span.offset,
+              settings,
+              seek !== undefined,
+            );
+      if (finding === undefined) continue;
+      found.push(finding);
+      free = span.offset + finding.length;
+      break;
+    }
   }
-  return found;
+  // An archive is met at its end, after what lies in it uncompressed.
+  return found
+    .filter(
+      (each) =>
+        !found.some(
+          (other) =>
+            other !== each &&
+            other.offset <= each.offset &&
+            reaches(other) > each.offset &&
+            reaches(other) >= reaches(each),
+        ),
+    )
+    .sort((a, b) => a.offset - b.offset);
 }
 
-/** Fields of ONNX's ModelProto with their wire types. */
-const MODEL_FIELDS: ReadonlyMap<number, number> = new Map([
-  [1, 0],
-  [2, 2],
-  [3, 2],
-  [4, 2],
-  [5, 0],
-  [6, 2],
-  [7, 2],
-  [8, 2],
-  [14, 2],
-]);
+const reaches = ({ offset, length }: Finding): number => offset + length;
 
-/** How far fields of a ModelProto reach from `offset`; 0 where none stand there. */
-async function onnxLength(source: ByteSource, offset: number, most: number): Promise<number> {
-  let at = 0;
-  let sawGraph = false;
-  for (let fields = 0; fields < 4096 && at < most; fields++) {
-    const bytes = await source.read(offset + at, Math.min(22, most - at));
-    const [tag, tagBytes] = shortVarint(bytes, 0);
-    const wire = MODEL_FIELDS.get(tag >>> 3);
-    const [value, valueBytes] = shortVarint(bytes, tagBytes);
-    if (tagBytes === 0 || valueBytes === 0 || wire === undefined || wire !== (tag & 7)) break;
-    const next = at + tagBytes + valueBytes + (wire === 2 ? value : 0);
-    if (next > most) break;
-    sawGraph ||= tag >>> 3 === 7;
-    at = next;
-  }
-  return sawGraph ? at : 0;
+/** How much from an offset a model may take that begins there. */
+async function spansAt(path: string, source: ByteSource, offset: number, settings: Settings): Promise<readonly Span[]> {
+  const left = source.size - offset;
+  const first = new Probe(path, await source.read(offset, Math.min(left, 4096)), left);
+  const format = [...detect(first)][0]?.format;
+  const digits = first.bytes[0]! >= 0x30 && first.bytes[0]! <= 0x39;
+  if (digits && format === undefined) return [{ offset, length: await textLength(source, offset, left) }];
+  if (format !== undefined)
+    return [{ offset, length: first.text === '' ? left : await textLength(source, offset, left) }];
+  // ONNX inside other bytes ends where they go on: its fields are cut at the first that is none of a model's.
+  const { length, seen } = await fieldsFrom(source, offset, Math.min(left, settings.maxModelBytes), onnxFields);
+  return seen.has(7) ? [{ offset, length }] : [];
 }
 
-function shortVarint(bytes: Uint8Array, at: number): readonly [value: number, bytes: number] {
-  let value = 0;
-  for (let i = 0; i < 10 && at + i < bytes.length; i++) {
-    value += (bytes[at + i]! & 0x7f) * 2 ** (7 * i);
-    if (bytes[at + i]! < 0x80) return [value, i + 1];
-  }
-  return [0, 0];
+/** A bundle inside other bytes. */
+async function bundleInside(
+  path: string,
+  source: ByteSource,
+  { offset, length }: Span,
+  settings: Settings,
+): Promise<Finding | undefined> {
+  const [found] = await bundle(path, partOf(source, offset, length), settings);
+  return found && { ...found, offset, disguise: 'embedded' };
 }
 
-/** TensorFlow Lite behind one repeated byte: its identifier gives the byte away, reading proves it. */
+/** A model behind one repeated byte: its signature gives the byte away, reading proves it. */
 function unxored(probe: Probe, settings: Settings): Finding | undefined {
   if (!probe.whole) return undefined;
-  const key = (probe.bytes[4] ?? 0) ^ 0x54;
-  const isHidden = [...'TFL3'].every((sign, i) => (probe.bytes[4 + i]! ^ key) === sign.charCodeAt(0));
-  if (key === 0 || !isHidden) return undefined;
-  const plain = probe.bytes.map((byte) => byte ^ key);
-  const found = identify(new Probe(probe.path, plain), 0, settings);
+  for (const [key, plain] of unmasked(probe.bytes)) {
+    const found = identify(new Probe(probe.path, plain), 0, settings);
+    if (found?.model !== undefined)
+      return {
+        ...found,
+        evidence: [
+          `every byte is combined with 0x${key.toString(16).padStart(2, '0')} by exclusive or`,
+          ...found.evidence,
+        ],
+        disguise: 'xor',
+      };
+  }
+  return undefined;
+}
+
+/** A model written as text, in base64. */
+function written(probe: Probe, settings: Settings): Finding | undefined {
+  for (const { offset, length, bytes } of base64Runs(probe)) {
+    const found = identify(new Probe(probe.path, bytes), 0, settings);
+    if (found) return { ...found, offset, length, evidence: ['text in base64', ...found.evidence], disguise: 'base64' };
+  }
+  return undefined;
+}
+
+/** A model in a bare zlib stream, or in deflated data without any frame. */
+function unpacked(probe: Probe, settings: Settings): Finding | undefined {
+  if (!probe.whole) return undefined;
+  const [method, flags] = [probe.bytes[0]!, probe.bytes[1]!];
+  const zlib = (method & 0x0f) === 8 && method <= 0x78 && ((method << 8) | flags) % 31 === 0 && !(flags & 0x20);
+  // A block with codes of its own, of which there are not too many: nothing else is worth the trial.
+  const deflate = !zlib && (method & 6) === 4 && method >> 3 < 30 && (flags & 0x1f) < 30 && probe.text === '';
+  if (!zlib && !deflate) return undefined;
+  const plain = inflated(probe, settings.maxUnpackedBytes, deflate);
+  const found = plain && identify(new Probe(probe.path, plain), 0, settings);
   return (
     found && {
       ...found,
-      evidence: [
-        `every byte is combined with 0x${key.toString(16).padStart(2, '0')} by exclusive or`,
-        ...found.evidence,
-      ],
-      disguise: 'xor',
+      length: probe.size,
+      evidence: [zlib ? 'a zlib stream' : 'deflated data', ...found.evidence],
+      disguise: zlib ? 'zlib' : 'deflate',
     }
   );
 }
 
-/** A model in a bare zlib stream. */
-function unpacked(probe: Probe, settings: Settings): Finding | undefined {
-  const [method, flags] = [probe.bytes[0]!, probe.bytes[1]!];
-  if (!probe.whole || (method & 0x0f) !== 8 || method > 0x78 || ((method << 8) | flags) % 31 !== 0 || flags & 0x20)
-    return undefined;
-  const plain = inflated(probe.bytes, settings.maxUnpackedBytes);
-  const found = plain && identify(new Probe(probe.path, plain), 0, settings);
-  return found && { ...found, length: probe.size, evidence: ['a zlib stream', ...found.evidence], disguise: 'zlib' };
-}
-
-function inflated(bytes: Uint8Array, most: number): Uint8Array | undefined {
+function inflated({ path, bytes }: Probe, most: number, raw: boolean): Uint8Array | undefined {
   const chunks: Uint8Array[] = [];
   let total = 0;
-  const stream = new Unzlib((chunk) => {
+  const take = (chunk: Uint8Array): void => {
     total += chunk.length;
     if (total <= most) chunks.push(chunk);
-  });
+  };
+  const stream = raw ? new Inflate(take) : new Unzlib(take);
   try {
-    for (let at = 0; at < bytes.length && total <= most; at += 1 << 16)
+    for (let at = 0; at < bytes.length && total <= most; at += 1 << 16) {
       stream.push(bytes.subarray(at, at + (1 << 16)), at + (1 << 16) >= bytes.length);
+      // Much looks like deflated data for a while; nothing that no detector hopes for is worth more.
+      if (raw && at === 0 && bytes.length > 1 << 16 && !isPromising(path, chunks)) return undefined;
+    }
   } catch {
-    // It is no zlib stream, or a broken one: nothing to find.
+    // It is no such stream, or a broken one: nothing to find.
     return undefined;
   }
-  if (total > most) return undefined;
-  const joined = new Uint8Array(total);
-  let at = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, at);
-    at += chunk.length;
-  }
-  return joined;
+  return total > most ? undefined : joinBytes(chunks);
+}
+
+/** Whether a detector knows the first bytes of a file whose end is not known. */
+function isPromising(path: string, chunks: readonly Uint8Array[]): boolean {
+  const bytes = joinBytes(chunks);
+  const probe = new Probe(path, bytes, bytes.length + 1);
+  return !detect(probe).next().done || bytes[0] === 0x08 || bytes[0] === 0x0a;
 }
 
 /** A finding in one line: what, where, how sure. */

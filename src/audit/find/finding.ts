@@ -19,7 +19,7 @@ export interface Finding {
   /** Facts that speak for it, each one sentence part. */
   readonly evidence: readonly string[];
   /** How the bytes are hidden, where they are. */
-  readonly disguise?: 'embedded' | 'renamed' | 'xor' | 'zlib' | 'encrypted';
+  readonly disguise?: 'embedded' | 'renamed' | 'xor' | 'zlib' | 'deflate' | 'base64' | 'encrypted';
   /** Its layers, as they were read; absent where the format is not read. Holds its bytes. */
   readonly model?: () => AuditModel;
 }

@@ -39,6 +39,11 @@ function isGraph(message: ProtoMessage): boolean {
   );
 }
 
+/** Tags of MediaPipe's CalculatorGraphConfig. */
+const GRAPH_CONFIG = [1, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 1001, 1002];
+/** `TAG:index:name`, of which only the name must be there. */
+const isStream = (text: string): boolean => /^([A-Z][A-Z0-9_]*:)?(\d+:)?[a-z_][a-z0-9_]*$/.test(text);
+
 const rules: readonly ((message: ProtoMessage) => Kind | undefined)[] = [
   (m) => {
     if (m.wire(7) !== 2 || m.wire(1) !== 0 || !only(m, [1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26])) return undefined;
@@ -57,6 +62,17 @@ const rules: readonly ((message: ProtoMessage) => Kind | undefined)[] = [
     const type = m.wire(1) === 0 && m.wire(2) === 2 ? m.fields.find(isCoreMlType) : undefined;
     return type !== undefined && only(m, [1, 2, 10, type]) && some(m, 2, 1).length > 0
       ? { format: 'coreml', evidence: `a Core ML specification of version ${m.int(1)} and type ${type}` }
+      : undefined;
+  },
+  (m) => {
+    // The names of streams tell its nodes from TensorFlow's, which have operators where these have calculators.
+    const nodes = m.wire(1) === 2 && only(m, GRAPH_CONFIG) ? some(m, 1, 64) : [];
+    const streams = nodes.flatMap((node) => [3, 4].flatMap((field) => (node.has(field) ? node.strings(field) : [])));
+    return nodes.some((node) => /Calculator$/.test(node.string(2))) &&
+      nodes.every((node) => node.wire(2) === 2 && isName(node.string(2))) &&
+      streams.length > 0 &&
+      streams.every(isStream)
+      ? { format: 'mediapipe-graph', evidence: `nodes with calculators, the first of them ${nodes[0]!.string(2)}` }
       : undefined;
   },
   (m) => (isGraph(m) ? { format: 'graphdef', evidence: 'nodes with names, operators and attributes' } : undefined),

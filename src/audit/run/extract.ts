@@ -36,7 +36,7 @@ export interface Extraction {
 }
 
 /** Bytes hidden in these ways are not the model's own. */
-const unusable = new Set(['xor', 'zlib', 'encrypted']);
+const unusable = new Set(['xor', 'zlib', 'deflate', 'base64', 'encrypted']);
 
 /**
  * Hands each distinct model of a run to `take`, one at a time. An app that is gone or has changed since costs its models, not the run.

@@ -109,7 +109,7 @@ export const appTables = {
       text('format', 'name of the format'),
       text('framework', 'to which the format belongs'),
       text('confidence', '`observed`, `derived` or `suspected`'),
-      text('disguise', '`embedded`, `renamed`, `xor`, `zlib` or `encrypted`'),
+      text('disguise', '`embedded`, `renamed`, `xor`, `zlib`, `deflate`, `base64` or `encrypted`'),
       texts('evidence', 'why it is one'),
       flag('half', 'weights or network alone, whose other half lies beside it'),
       flag('counted', 'counts as a model: more than suspected, and no half'),

@@ -1,0 +1,50 @@
+/** @file Bytes written as text in base64, alone in a file or between quotes in one. */
+import type { Probe } from './probe.js';
+
+export interface Base64Run {
+  readonly offset: number;
+  /** Of the text. */
+  readonly length: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Shorter texts hold no model. */
+const SHORTEST = 1024;
+/** Longer files are no text that anybody would load. */
+const LONGEST = 64 << 20;
+const MOST = 16;
+
+const values = new Int8Array(256).fill(-1);
+for (const [i, sign] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries())
+  values[sign.charCodeAt(0)] = i;
+// As addresses write the last two.
+values[0x2d] = 62;
+values[0x5f] = 63;
+
+/** Long texts in base64 in a file that is text throughout its beginning, decoded, line breaks left out. */
+export function* base64Runs({ text, bytes }: Probe): Generator<Base64Run> {
+  if (text === '' || bytes.length < SHORTEST || bytes.length > LONGEST) return;
+  let found = 0;
+  for (let at = 0; at + SHORTEST <= bytes.length && found < MOST; at++) {
+    const offset = at;
+    while (at < bytes.length && (values[bytes[at]!]! >= 0 || bytes[at] === 10 || bytes[at] === 13)) at++;
+    if (at - offset < SHORTEST) continue;
+    found++;
+    yield { offset, length: at - offset, bytes: decoded(bytes.subarray(offset, at)) };
+  }
+}
+
+function decoded(text: Uint8Array): Uint8Array {
+  const out = new Uint8Array(Math.floor((text.length * 3) / 4));
+  let [at, held, bits] = [0, 0, 0];
+  for (const sign of text) {
+    const value = values[sign]!;
+    if (value < 0) continue;
+    held = ((held << 6) | value) & 0xffff;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    out[at++] = (held >> bits) & 0xff;
+  }
+  return out.subarray(0, at);
+}
