@@ -174,6 +174,17 @@ export function noise(length, seed = 'noise') {
   return cipher.update(Buffer.alloc(length));
 }
 
+/** Packed by a module of Python's. */
+const piped = (module, bytes) =>
+  run(
+    'python3',
+    ['-c', `import sys, ${module}; sys.stdout.buffer.write(${module}.compress(sys.stdin.buffer.read()))`],
+    {
+      input: bytes,
+      encoding: 'buffer',
+    },
+  );
+
 /** What can be done to bytes; each is named as the truth table names its disguise. */
 export const disguises = {
   gzip: (bytes) => gzipSync(bytes),
@@ -188,6 +199,8 @@ export const disguises = {
   xorKey: (bytes, key = 'Sixteen-byte-key') =>
     Buffer.from(bytes.map((byte, i) => byte ^ key.charCodeAt(i % key.length))),
   base64: (bytes) => Buffer.from(Buffer.from(bytes).toString('base64')),
+  xz: (bytes) => piped('lzma', bytes),
+  bzip2: (bytes) => piped('bz2', bytes),
   reversed: (bytes) => Buffer.from(bytes).reverse(),
 };
 

@@ -48,7 +48,8 @@ def dexdump(path):
     code, text = run('dexdump', '-d', path)
     if code != 0:
         return None
-    calls = re.findall(r'\|[0-9a-f]{4}: invoke-(?!polymorphic|custom)[^{]*\{[^}]*\}, (\S+?)\.([^.:\s]+):', text)
+    # invoke-custom names a call site instead of a method.
+    calls = re.findall(r'\|[0-9a-f]{4}: invoke-(?!custom)[^{]*\{[^}]*\}, (\S+?)\.([^.:\s]+):', text)
     return {
         'classes': len(re.findall(r"^  Class descriptor  : '", text, re.M)),
         'invokes': len(calls),

@@ -10,7 +10,6 @@
 /** Where bytes come from; `kit` of run.mjs opens them. */
 const shared = (path) => (kit) => kit.shared(path);
 const fixture = (path) => (kit) => kit.fixture(path);
-const npm = (name, path) => (kit) => kit.npm(name, path);
 const text = (content) => () => Buffer.from(content);
 const made =
   (name, source, ...more) =>
@@ -40,7 +39,6 @@ const tiny = (name) => shared(`formats/mlperf-tiny/${name}`);
 const face = (name) => shared(`formats/ultraface/${name}`);
 const odd = (name) => shared(`formats/odd/${name}`);
 const cifar = (name) => shared(`cifar10/${name}`);
-const mediapipe = (name, path) => npm(`@mediapipe/${name}`, path);
 
 /** Small models of every format that others are disguised with. */
 const KWS = tiny('kws_ref_model.tflite');
@@ -353,7 +351,6 @@ const hidden = [
         gguf: [GGUF, 'gguf'],
         ncnn: [NCNN, 'ncnn'],
         ptl: [TORCH_FLAT, 'pytorch-mobile'],
-        mnn: [MNN, 'mnn'],
         caffemodel: [CAFFE, 'caffe'],
         prototxt: [PROTOTXT, 'caffe-prototxt'],
         graphdef: [GRAPHDEF, 'graphdef'],
@@ -415,10 +412,11 @@ const hidden = [
   {
     name: 'compressed',
     holds: [
-      ['assets/net.tflite.gz', made('gzip', KWS), model('tflite', 'observed', 'gzip', { inner: '!/net.tflite' })],
+      // aapt unpacks what is named .gz.
+      ['assets/net.gzip', made('gzip', KWS), model('tflite', 'observed', 'gzip', { inner: '!/net.gzip' })],
       ['assets/blob.dat', made('gzip', ONNX), model('onnx', 'observed', 'gzip', { inner: '!/blob.dat' })],
       [
-        'assets/models.tar.gz',
+        'assets/models.tgz',
         made('gzip', tar({ 'net.mnn': MNN })),
         model('mnn', 'observed', 'gzip', { inner: '!/models.tar!/net.mnn' }),
       ],
@@ -544,6 +542,31 @@ const hidden = [
   },
 ];
 
+/** What is known not to be found: counted apart. */
+const limits = [
+  {
+    name: 'limits',
+    holds: [
+      // Nothing in an MNN file is the same in all of them, and where it begins nothing says.
+      [
+        'assets/blob-mnn.bin',
+        joined(noise(40_003, 'before mnn'), MNN, noise(9_001, 'behind mnn')),
+        model('mnn', 'observed', 'embedded, without a signature', { offset: 40_003 }),
+      ],
+      // Encrypted, and nothing in the name speaks for a model.
+      [
+        'assets/blob.dat',
+        made('encrypted', KWS),
+        model('unknown', 'suspected', 'encrypted, under a name that says nothing'),
+      ],
+      // Packers that are not read.
+      ['assets/net.tflite.xz', made('xz', KWS), model('tflite', 'observed', 'xz')],
+      ['assets/net.tflite.bz2', made('bzip2', KWS), model('tflite', 'observed', 'bzip2')],
+      ['assets/reversed.bin', made('reversed', KWS), model('tflite', 'observed', 'reversed')],
+    ],
+  },
+];
+
 /** Apps of this project's making without models, full of what looks like one. */
 const decoys = [
   {
@@ -574,7 +597,7 @@ const decoys = [
       ['assets/random.bin', noise(200_000, 'd')],
       ['assets/level1.dat', made('encrypted', text('{"walls": [1, 2, 3]}\n'.repeat(4_000)))],
       ['assets/text.z', made('zlib', text('nothing\n'.repeat(5_000)))],
-      ['assets/text.gz', made('gzip', text('nothing\n'.repeat(5_000)))],
+      ['assets/text.gzip', made('gzip', text('nothing\n'.repeat(5_000)))],
       ['assets/text.zst', made('zstd', text('nothing\n'.repeat(5_000)))],
       ['assets/a.base64', made('base64', noise(30_000, 'e'))],
       ['assets/floats.bin', () => Buffer.from(Float32Array.from({ length: 20_000 }, (_, i) => Math.sin(i)).buffer)],
@@ -828,12 +851,12 @@ const evidence = [
         fixture('../../../node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime.so.1'),
       ],
     ],
-    apis: { onnxruntime: 'present', xnnpack: 'present' },
+    apis: { onnxruntime: 'present' },
   },
 ];
 
 /** Every app of the table, in groups. */
-export const groups = { intact, npm: fromNpm, hidden, decoys, evidence };
+export const groups = { intact, npm: fromNpm, hidden, limits, decoys, evidence };
 
 /** A folder of ONNX files as the ONNX project's own tests use them: each is a model. */
 export const onnxTests = { folder: '/usr/share/libonnx-testdata/data', package: 'libonnx-testdata' };

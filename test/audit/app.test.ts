@@ -17,6 +17,7 @@ import {
   type XmlElement,
 } from '../../src/audit/app/index.js';
 import { certificatesOfPkcs7, readCertificate } from '../../src/audit/app/certificate.js';
+import { derValues, type DerValue } from '../../src/audit/app/der.js';
 import { auditApp } from '../../src/audit/audit-app.js';
 import { AuditError, bytesSource } from '../../src/audit/index.js';
 import { nodeHost } from '../../src/audit/node-host.js';
@@ -126,6 +127,33 @@ describe.each(Object.entries(recorded.apks))('%s, as aapt and apksigner see it',
         { subject: want.signatures.subject, sha256: want.signatures.sha256 },
       ]);
   });
+});
+
+test('the certificate of the signer comes first, whatever stands before it', async () => {
+  const [, signature] = [...(await unpack(fixture('hello.apk')))].find(([name]) => /\.RSA$/.test(name))!;
+  const [own] = certificatesOfPkcs7(signature);
+  // The same certificate under another serial number, put in front of it in the set.
+  const other = Uint8Array.from(own!);
+  const { serial, sha256 } = await readCertificate(own!);
+  const at = Buffer.from(other).indexOf(Buffer.from(serial, 'hex'));
+  other[at] = other[at]! ^ 1;
+  const set = Buffer.from(signature).indexOf(Buffer.from(own!));
+  const grown = (value: DerValue, inside: Uint8Array): Uint8Array => {
+    const length = inside.length;
+    return new Uint8Array([value.tag, 0x82, length >> 8, length & 255, ...inside]);
+  };
+  const joined = (...parts: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts));
+  const [outer] = derValues(signature);
+  const [oid, wrapped] = derValues(outer!.content);
+  const [signed] = derValues(wrapped!.content);
+  const fields = derValues(signed!.content).map((value) =>
+    value.tag === 0xa0 ? grown(value, joined(other, value.content)) : value.whole,
+  );
+  const changed = grown(outer!, joined(oid!.whole, grown(wrapped!, grown(signed!, joined(...fields)))));
+  expect(set).toBeGreaterThan(0);
+  const [first, second] = await Promise.all(certificatesOfPkcs7(changed).map(readCertificate));
+  expect([first?.sha256, second?.subject]).toEqual([sha256, first?.subject]);
+  expect(second?.serial).not.toBe(serial);
 });
 
 test('DEX: classes, methods, calls and strings, as dexdump and androguard see them', () => {

@@ -140,6 +140,18 @@ describe('contradictions are told', () => {
       ['a'],
     ],
     ['a false method', writeZip([{ ...hello, method: 0x4321 }]), ['false-method'], ['a']],
+    [
+      'a false method over deflated data, which Android inflates',
+      writeZip([{ ...hello, central: { method: 21 }, local: { method: 21 } }]),
+      ['false-method'],
+      ['a'],
+    ],
+    [
+      'the same under the number of a method that exists',
+      writeZip([{ ...hello, central: { method: 12 }, local: { method: 12 } }]),
+      ['false-method'],
+      ['a'],
+    ],
     ['a link', writeZip([{ ...hello, unixMode: 0xa1ff }]), ['link'], []],
     [
       'shared bytes',

@@ -1,7 +1,7 @@
 /** @file Models are found by content: whole, renamed, hidden, inside other bytes; and nothing is found in ordinary files. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { zipSync, zlibSync } from 'fflate';
+import { deflateSync, zipSync, zlibSync } from 'fflate';
 import { describe, expect, test } from 'vitest';
 import { findModels, walkArchive, bytesSource, type Finding } from '../../src/audit/index.js';
 import { createRandom } from '../../src/platform/index.js';
@@ -26,6 +26,17 @@ const words = (...values: readonly (number | string)[]): Uint8Array =>
 /** A FlatBuffer with one field in its root table, under an identifier. */
 const flatbuffer = (identifier: string): Uint8Array =>
   joined(words(16, identifier), Uint8Array.of(6, 0, 8, 0, 4, 0, 0, 0), words(8, 7), new Uint8Array(64));
+
+/** A field of a protobuf message, shorter than 128 bytes. */
+const field = (number: number, ...parts: readonly Uint8Array[]): Uint8Array => {
+  const content = joined(...parts);
+  return joined(Uint8Array.of(number * 8 + 2, content.length), content);
+};
+/** A graph of MediaPipe in binary: one node. */
+function graphConfig(name: string, calculator: string, stream: string): Uint8Array {
+  const node = [...(name ? [field(1, text(name))] : []), field(2, text(calculator)), field(3, text(stream))];
+  return joined(field(1, ...node), field(10, text(stream)));
+}
 
 /** What each format begins with, as its own tools write it. */
 const heads: readonly (readonly [format: string, bytes: Uint8Array, path?: string])[] = [
@@ -57,6 +68,12 @@ const heads: readonly (readonly [format: string, bytes: Uint8Array, path?: strin
   ],
   ['pytorch', Uint8Array.of(0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e)],
   ['tfjs-layers', text('{"format": "layers-model", "modelTopology": {"model_config": {}}, "weightsManifest": []}')],
+  [
+    'tfjs-weights',
+    text('[{"weights": [{"name": "conv/filters", "shape": [3, 3], "dtype": "float32"}], "paths": ["a.bin"]}]'),
+  ],
+  ['mediapipe-graph', graphConfig('', 'ImageCroppingCalculator', 'IMAGE:frames')],
+  ['mediapipe-graph', graphConfig('name', 'FaceDetectionCalculator', 'frames')],
   ['ncnn-weights', joined(words(0x01306b47), new Uint8Array(128))],
 ];
 
@@ -130,6 +147,67 @@ describe.skipIf(!haveModels())('disguises', () => {
     );
     expect(found[0]).toMatchObject({ format: 'tflite', disguise: 'xor', confidence: 'observed' });
     expect(found[0]!.model!().layers).toHaveLength(13);
+  });
+
+  test.each([
+    ['onnx', 'ultraface/version-RFB-320.onnx', 0xff],
+    ['keras-h5', 'mlperf-tiny/pretrainedResnet.h5', 0x01],
+    ['ncnn', 'ultraface/RFB-320.param', 0x80],
+  ] as const)('behind one repeated byte: %s', async (format, name, key) => {
+    const [found] = await find(
+      'x',
+      modelBytes(name).map((byte) => byte ^ key),
+    );
+    expect(found).toMatchObject({ format, disguise: 'xor', confidence: 'observed' });
+  });
+
+  test('as text, alone and between quotes', async () => {
+    const encoded = Buffer.from(tflite).toString('base64');
+    const lines = encoded.replace(/.{76}/g, '$&\n');
+    for (const [before, body, behind] of [
+      ['', encoded, ''],
+      ['', lines, ''],
+      ['export default "', encoded, '";'],
+      [`{"a": "${'A'.repeat(2000)}", "model": "data:application/octet-stream;base64,`, encoded, '"}'],
+    ] as const) {
+      const [found] = await find('x.js', text(before + body + behind));
+      expect(found).toMatchObject({ format: 'tflite', disguise: 'base64', offset: before.length });
+    }
+  });
+
+  test('in deflated data without a frame', async () => {
+    expect((await find('blob', deflateSync(tflite)))[0]).toMatchObject({ format: 'tflite', disguise: 'deflate' });
+    expect(await find('blob', deflateSync(text('plain text, again and again. '.repeat(9000))))).toEqual([]);
+  });
+
+  test('packed one behind the other, without anything before them', async () => {
+    const found = await find('assets.data', joined(tflite, modelBytes('mlperf-tiny/ad01_int8.tflite'), noise(50)));
+    expect(found.map(({ format, offset, disguise }) => [format, offset, disguise])).toEqual([
+      ['tflite', 0, 'embedded'],
+      ['tflite', tflite.length, 'embedded'],
+    ]);
+    expect(found[0]!.length).toBe(tflite.length);
+    // Numbers behind a model are no second one.
+    expect(await find('assets.data', joined(tflite, noise(50_000)))).toHaveLength(1);
+  });
+
+  test('inside other bytes, in formats without a signature', async () => {
+    const names = {
+      caffe: 'ultraface/RFB-320.caffemodel',
+      'caffe-prototxt': 'ultraface/RFB-320.prototxt',
+      ncnn: 'ultraface/RFB-320.param',
+      graphdef: 'odd/plain_saved_model.pb',
+      savedmodel: 'mlperf-tiny/kws_saved_model/saved_model.pb',
+      coreml: 'odd/MNIST_Model.mlmodel',
+    };
+    for (const [format, name] of Object.entries(names)) {
+      const model = modelBytes(name);
+      const [found, ...more] = await find('x', joined(noise(5000, 8), model, noise(900, 9)));
+      expect([found?.format, found?.offset, found?.disguise, more], format).toEqual([format, 5000, 'embedded', []]);
+      // A byte of what follows may look like one more field.
+      expect(found!.length - model.length, format).toBeLessThan(8);
+      expect(found!.length, format).toBeGreaterThanOrEqual(model.length - 2);
+    }
   });
 
   test('in a zlib stream', async () => {

@@ -26,7 +26,8 @@ const markers: readonly (readonly [text: string, back: number | SeekKind])[] = [
   ...['\x12\x05Input', '\x12\x04Data', '\x12\x0bConvolution'].map((text): [string, SeekKind] => [text, 'caffe']),
   // Number and parent of the first block.
   ['\x08\x00\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01', 'paddle'],
-  ['coremltools', 'coreml'],
+  // `coremltools`, `SwiftCoremltools`.
+  ['oremltools', 'coreml'],
 ];
 
 const LONGEST = 16;

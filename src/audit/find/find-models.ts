@@ -112,7 +112,8 @@ function verified(
   try {
     const model = readAuditModel(format, probe.bytes, settings.read);
     // Structure alone, with nothing in it, is what other files have too.
-    if (model.layers.length === 0 && detection.confidence !== 'observed') return undefined;
+    const isEmpty = model.layers.length === 0 && !(format === 'onnx' && model.outputs.length > 0);
+    if (isEmpty && detection.confidence !== 'observed') return undefined;
     return {
       ...base,
       // ONNX was cut where its fields end, text where it ends; the others have no end of their own.
@@ -178,46 +179,32 @@ async function withFollowers(
 }
 
 async function carved(path: string, source: ByteSource, settings: Settings, start = 0): Promise<readonly Finding[]> {
+  const places = await candidates(source, settings.maxCandidates, start);
   const found: Finding[] = [];
-  let free = start;
-  for (const { offset, seek } of await candidates(source, settings.maxCandidates, start)) {
-    if (offset < free) continue;
-    const spans = seek
-      ? (await spansAround(source, offset, seek)).filter((span) => span.offset >= free)
-      : await spansAt(path, source, offset, settings);
-    for (const span of spans) {
-      if (span.length === 0 || span.length > settings.maxModelBytes) continue;
-      const finding =
-        seek === 'zip'
-          ? await bundleInside(path, source, span, settings)
-          : identify(
-              new Probe(path, await source.read(span.offset, span.length)),
-              span.offset,
-              settings,
-              seek !== undefined,
-            );
+  const isFree = ({ offset, length }: Span): boolean =>
+    offset >= start &&
+    length > 0 &&
+    length <= settings.maxModelBytes &&
+    !found.some((other) => offset >= other.offset && offset < other.offset + other.length);
+  // Archives first: they are met at their end, behind what lies in them uncompressed.
+  for (const { offset } of places.filter(({ seek }) => seek === 'zip'))
+    for (const span of await spansAround(source, offset, 'zip')) {
+      const finding = isFree(span) ? await bundleInside(path, source, span, settings) : undefined;
+      if (finding) found.push(finding);
+    }
+  for (const { offset, seek } of places) {
+    if (seek === 'zip' || !isFree({ offset, length: 1 })) continue;
+    const spans = seek ? await spansAround(source, offset, seek) : await spansAt(path, source, offset, settings);
+    for (const span of spans.filter(isFree)) {
+      const probe = new Probe(path, await source.read(span.offset, span.length));
+      const finding = identify(probe, span.offset, settings, seek !== undefined);
       if (finding === undefined) continue;
       found.push(finding);
-      free = span.offset + finding.length;
       break;
     }
   }
-  // An archive is met at its end, after what lies in it uncompressed.
-  return found
-    .filter(
-      (each) =>
-        !found.some(
-          (other) =>
-            other !== each &&
-            other.offset <= each.offset &&
-            reaches(other) > each.offset &&
-            reaches(other) >= reaches(each),
-        ),
-    )
-    .sort((a, b) => a.offset - b.offset);
+  return found.sort((a, b) => a.offset - b.offset);
 }
-
-const reaches = ({ offset, length }: Finding): number => offset + length;
 
 /** How much from an offset a model may take that begins there. */
 async function spansAt(path: string, source: ByteSource, offset: number, settings: Settings): Promise<readonly Span[]> {

@@ -143,15 +143,21 @@ export async function spansAround(source: ByteSource, at: number, kind: SeekKind
 
 /** The archive whose end record stands at `at`: the record says how far before it the archive begins. */
 async function zipBefore(source: ByteSource, at: number): Promise<readonly Span[]> {
-  if (at + 22 > source.size) return [];
-  const record = await source.read(at, 22);
-  const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
-  const offset = at - view.getUint32(12, true) - view.getUint32(16, true);
-  const end = at + 22 + view.getUint16(20, true);
-  if (offset <= 0 || end > source.size) return [];
+  if (at < 22 || at + 22 > source.size) return [];
+  const record = viewOf(await source.read(at, 22));
+  let offset = at - record.getUint32(12, true) - record.getUint32(16, true);
+  if (at >= 76) {
+    // With a second end record for large archives, as PyTorch always writes it, that one's place tells.
+    const locator = viewOf(await source.read(at - 20, 20));
+    if (locator.getUint32(0, true) === 0x07064b50) offset = at - 76 - Number(locator.getBigUint64(8, true));
+  }
+  const end = at + 22 + record.getUint16(20, true);
+  if (offset <= 0 || offset >= at || end > source.size) return [];
   const head = await source.read(offset, 4);
   return head[0] === 0x50 && head[1] === 0x4b ? [{ offset, length: end - offset }] : [];
 }
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 const isTextByte = (byte: number): boolean => (byte >= 0x20 && byte < 0x7f) || byte === 9 || byte === 10 || byte === 13;
 
