@@ -21,16 +21,28 @@ for (const [i, sign] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 values[0x2d] = 62;
 values[0x5f] = 63;
 
+const isPart = (sign: number | undefined): boolean =>
+  sign !== undefined && (values[sign]! >= 0 || sign === 10 || sign === 13);
+
 /** Long texts in base64 in a file that is text throughout its beginning, decoded, line breaks left out. */
 export function* base64Runs({ text, bytes }: Probe): Generator<Base64Run> {
-  if (text === '' || bytes.length < SHORTEST || bytes.length > LONGEST) return;
+  if (text === '' || bytes.length > LONGEST) return;
   let found = 0;
-  for (let at = 0; at + SHORTEST <= bytes.length && found < MOST; at++) {
-    const offset = at;
-    while (at < bytes.length && (values[bytes[at]!]! >= 0 || bytes[at] === 10 || bytes[at] === 13)) at++;
-    if (at - offset < SHORTEST) continue;
+  let free = 0;
+  // Of every long run a byte is met in steps of its least length.
+  for (let at = SHORTEST - 1; at < bytes.length && found < MOST; at += SHORTEST) {
+    let offset = at + 1;
+    while (offset > free && isPart(bytes[offset - 1])) offset--;
+    if (offset > at) continue;
+    let end = at + 1;
+    while (isPart(bytes[end])) end++;
+    free = end;
+    at = Math.max(at, end - SHORTEST);
+    // A line break in front belongs to the text before.
+    while (offset < end && values[bytes[offset]!]! < 0) offset++;
+    if (end - offset < SHORTEST) continue;
     found++;
-    yield { offset, length: at - offset, bytes: decoded(bytes.subarray(offset, at)) };
+    yield { offset, length: end - offset, bytes: decoded(bytes.subarray(offset, end)) };
   }
 }
 
