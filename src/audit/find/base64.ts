@@ -5,7 +5,10 @@ export interface Base64Run {
   readonly offset: number;
   /** Of the text. */
   readonly length: number;
-  readonly bytes: Uint8Array;
+  /** The first bytes that are written. */
+  readonly head: Uint8Array;
+  /** All of them. */
+  readonly bytes: () => Uint8Array;
 }
 
 /** Shorter texts hold no model. */
@@ -13,6 +16,8 @@ const SHORTEST = 1024;
 /** Longer files are no text that anybody would load. */
 const LONGEST = 64 << 20;
 const MOST = 16;
+/** Characters by which it is seen whether the rest is worth decoding. */
+const HEAD = 1 << 14;
 
 const values = new Int8Array(256).fill(-1);
 for (const [i, sign] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries())
@@ -42,7 +47,12 @@ export function* base64Runs({ text, bytes }: Probe): Generator<Base64Run> {
     while (offset < end && values[bytes[offset]!]! < 0) offset++;
     if (end - offset < SHORTEST) continue;
     found++;
-    yield { offset, length: end - offset, bytes: decoded(bytes.subarray(offset, end)) };
+    yield {
+      offset,
+      length: end - offset,
+      head: decoded(bytes.subarray(offset, Math.min(end, offset + HEAD))),
+      bytes: () => decoded(bytes.subarray(offset, end)),
+    };
   }
 }
 

@@ -251,8 +251,9 @@ function unxored(probe: Probe, settings: Settings): Finding | undefined {
 
 /** A model written as text, in base64. */
 function written(probe: Probe, settings: Settings): Finding | undefined {
-  for (const { offset, length, bytes } of base64Runs(probe)) {
-    const found = identify(new Probe(probe.path, bytes), 0, settings);
+  for (const { offset, length, head, bytes } of base64Runs(probe)) {
+    if (!isPromising(probe.path, head)) continue;
+    const found = identify(new Probe(probe.path, bytes()), 0, settings);
     if (found) return { ...found, offset, length, evidence: ['text in base64', ...found.evidence], disguise: 'base64' };
   }
   return undefined;
@@ -290,7 +291,7 @@ function inflated({ path, bytes }: Probe, most: number, raw: boolean): Uint8Arra
     for (let at = 0; at < bytes.length && total <= most; at += 1 << 16) {
       stream.push(bytes.subarray(at, at + (1 << 16)), at + (1 << 16) >= bytes.length);
       // Much looks like deflated data for a while; nothing that no detector hopes for is worth more.
-      if (raw && at === 0 && bytes.length > 1 << 16 && !isPromising(path, chunks)) return undefined;
+      if (raw && at === 0 && bytes.length > 1 << 16 && !isPromising(path, joinBytes(chunks))) return undefined;
     }
   } catch {
     // It is no such stream, or a broken one: nothing to find.
@@ -299,11 +300,13 @@ function inflated({ path, bytes }: Probe, most: number, raw: boolean): Uint8Arra
   return total > most ? undefined : joinBytes(chunks);
 }
 
-/** Whether a detector knows the first bytes of a file whose end is not known. */
-function isPromising(path: string, chunks: readonly Uint8Array[]): boolean {
-  const bytes = joinBytes(chunks);
-  const probe = new Probe(path, bytes, bytes.length + 1);
-  return !detect(probe).next().done || bytes[0] === 0x08 || bytes[0] === 0x0a;
+/** Whether a detector knows the first bytes of a file whose end is not known, or may know it whole. */
+function isPromising(path: string, head: Uint8Array): boolean {
+  const probe = new Probe(path, head, head.length + 1);
+  if (!detect(probe).next().done) return true;
+  // Messages and tables without a signature are known only whole.
+  const isMessage = [0x08, 0x0a, 0x12, 0x22].includes(head[0]!);
+  return isMessage || (probe.u32(0) >= 4 && probe.u32(0) < 1 << 16);
 }
 
 /** A finding in one line: what, where, how sure. */
