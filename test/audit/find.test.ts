@@ -244,6 +244,28 @@ describe.skipIf(!haveModels())('disguises', () => {
   });
 });
 
+test('files made to lead astray cost little', { timeout: 60_000 }, async () => {
+  const patterns = {
+    // Every fourth byte begins a chain of fields that breaks before the operator that is met.
+    versions: joined(
+      text('\b\x01\x12\0'.repeat(400_000)),
+      noise(64),
+      words('\x0a\x40'),
+      text('\x12\x05Const'.repeat(300)),
+    ),
+    nodes: text('\n\0'.repeat(300_000) + '\x12\x05Const'.repeat(300)),
+    layers: joined(noise(9), text('name: "a" layer { '.repeat(200_000)), noise(9)),
+    tensors: joined(noise(9), text('{"a":{"dtype":"F32",'.repeat(100_000)), noise(9)),
+    ends: joined(noise(99), text('PK\x05\x06'.repeat(100_000)), noise(99)),
+  };
+  for (const [name, bytes] of Object.entries(patterns)) {
+    const started = performance.now();
+    expect(await find('x', bytes), name).toEqual([]);
+    // Hours without a bound; the bound is what is tested, not the speed.
+    expect(performance.now() - started, name).toBeLessThan(20_000);
+  }
+});
+
 describe('ordinary files', () => {
   test('hold no models', async () => {
     const root = resolve(import.meta.dirname, '../..');

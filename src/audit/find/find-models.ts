@@ -17,7 +17,7 @@ import { detect, detectBundle, type Detection } from './detectors.js';
 import type { Finding } from './finding.js';
 import { unmasked } from './masks.js';
 import { Probe } from './probe.js';
-import { fieldsFrom, onnxFields, spansAround, textLength, type Span } from './seek.js';
+import { fieldsFrom, onnxFields, SeekBudget, spansAround, textLength, type Span } from './seek.js';
 import { suspectEncrypted } from './statistics.js';
 
 /** A file to look into: its bytes, or access to them. */
@@ -181,6 +181,7 @@ async function withFollowers(
 async function carved(path: string, source: ByteSource, settings: Settings, start = 0): Promise<readonly Finding[]> {
   const places = await candidates(source, settings.maxCandidates, start);
   const found: Finding[] = [];
+  const budget = new SeekBudget();
   const isFree = ({ offset, length }: Span): boolean =>
     offset >= start &&
     length > 0 &&
@@ -188,14 +189,18 @@ async function carved(path: string, source: ByteSource, settings: Settings, star
     !found.some((other) => offset >= other.offset && offset < other.offset + other.length);
   // Archives first: they are met at their end, behind what lies in them uncompressed.
   for (const { offset } of places.filter(({ seek }) => seek === 'zip'))
-    for (const span of await spansAround(source, offset, 'zip')) {
-      const finding = isFree(span) ? await bundleInside(path, source, span, settings) : undefined;
+    for (const span of await spansAround(source, offset, 'zip', budget)) {
+      const finding =
+        isFree(span) && budget.spendBytes(span.length) ? await bundleInside(path, source, span, settings) : undefined;
       if (finding) found.push(finding);
     }
   for (const { offset, seek } of places) {
     if (seek === 'zip' || !isFree({ offset, length: 1 })) continue;
-    const spans = seek ? await spansAround(source, offset, seek) : await spansAt(path, source, offset, settings);
+    const spans = seek
+      ? await spansAround(source, offset, seek, budget)
+      : await spansAt(path, source, offset, settings, budget);
     for (const span of spans.filter(isFree)) {
+      if (seek && !budget.spendBytes(span.length)) break;
       const probe = new Probe(path, await source.read(span.offset, span.length));
       const finding = identify(probe, span.offset, settings, seek !== undefined);
       if (finding === undefined) continue;
@@ -207,7 +212,13 @@ async function carved(path: string, source: ByteSource, settings: Settings, star
 }
 
 /** How much from an offset a model may take that begins there. */
-async function spansAt(path: string, source: ByteSource, offset: number, settings: Settings): Promise<readonly Span[]> {
+async function spansAt(
+  path: string,
+  source: ByteSource,
+  offset: number,
+  settings: Settings,
+  budget: SeekBudget,
+): Promise<readonly Span[]> {
   const left = source.size - offset;
   const first = new Probe(path, await source.read(offset, Math.min(left, 4096)), left);
   const format = [...detect(first)][0]?.format;
@@ -216,7 +227,7 @@ async function spansAt(path: string, source: ByteSource, offset: number, setting
   if (format !== undefined)
     return [{ offset, length: first.text === '' ? left : await textLength(source, offset, left) }];
   // ONNX inside other bytes ends where they go on: its fields are cut at the first that is none of a model's.
-  const { length, seen } = await fieldsFrom(source, offset, Math.min(left, settings.maxModelBytes), onnxFields);
+  const { length, seen } = await fieldsFrom(source, offset, Math.min(left, settings.maxModelBytes), onnxFields, budget);
   return seen.has(7) ? [{ offset, length }] : [];
 }
 

@@ -10,6 +10,26 @@ export interface Span {
   readonly length: number;
 }
 
+/**
+ * What seeking in one file may cost: steps from field to field, and bytes looked at. A file made for it could lead from
+ * every byte through thousands of fields.
+ */
+export class SeekBudget {
+  #left = 400_000;
+
+  /** Pays, and says whether there was anything left to pay with: what is large is done once. */
+  spend(steps: number): boolean {
+    const had = this.#left > 0;
+    this.#left -= steps;
+    return had;
+  }
+
+  /** Bytes that are read or parsed. */
+  spendBytes(bytes: number): boolean {
+    return this.spend(1 + (bytes >>> 8));
+  }
+}
+
 /** Fields of a message with their wire types. */
 type Fields = ReadonlyMap<number, number>;
 
@@ -57,11 +77,12 @@ export async function fieldsFrom(
   offset: number,
   most: number,
   fields: Fields,
+  budget: SeekBudget,
 ): Promise<{ readonly length: number; readonly seen: ReadonlySet<number>; readonly count: number }> {
   const seen = new Set<number>();
   let at = 0;
   let count = 0;
-  for (; count < 100_000 && at < most; count++) {
+  for (; at < most && budget.spend(1); count++) {
     const bytes = await source.read(offset + at, Math.min(22, most - at));
     const [tag, tagBytes] = shortVarint(bytes, 0);
     const number = Math.floor(tag / 8);
@@ -97,13 +118,15 @@ async function messages(
   fields: Fields,
   back: number,
   begins: (bytes: Uint8Array, i: number) => boolean,
+  budget: SeekBudget,
 ): Promise<readonly Span[]> {
+  if (!budget.spendBytes(back)) return [];
   const from = Math.max(1, at - back);
   const before = await source.read(from, Math.min(at + 2 - from, source.size - from));
   const found: Span[] = [];
   for (let i = 0; i < at - from && found.length < TRIES; i++) {
     if (!begins(before, i)) continue;
-    const { length, count } = await fieldsFrom(source, from + i, source.size - from - i, fields);
+    const { length, count } = await fieldsFrom(source, from + i, source.size - from - i, fields, budget);
     if (from + i + length > at && count > 1) found.push({ offset: from + i, length });
   }
   return found;
@@ -119,23 +142,29 @@ const beginsWithVersion = (bytes: Uint8Array, i: number): boolean =>
   bytes[i] === 0x08 && bytes[i + 1]! > 0 && bytes[i + 1]! < 16 && bytes[i + 2] === 0x12;
 
 /** Spans in which a model of this kind may lie whose inside shows at `at`; the most likely first. */
-export async function spansAround(source: ByteSource, at: number, kind: SeekKind): Promise<readonly Span[]> {
+export async function spansAround(
+  source: ByteSource,
+  at: number,
+  kind: SeekKind,
+  budget: SeekBudget,
+): Promise<readonly Span[]> {
   switch (kind) {
     case 'zip':
       return zipBefore(source, at);
     case 'prototxt':
-      return textAround(source, at);
+      return textAround(source, at, budget);
     case 'safetensors':
-      return headerBefore(source, at);
+      return headerBefore(source, at, budget);
     case 'caffe':
-      return messages(source, at, netParameterFields, BACK, beginsWith(0x0a, 0x1a, 0x22, 0xa2));
+      return messages(source, at, netParameterFields, BACK, beginsWith(0x0a, 0x1a, 0x22, 0xa2), budget);
     case 'paddle':
-      return messages(source, at, programDescFields, 16, beginsWith(0x0a));
+      return messages(source, at, programDescFields, 16, beginsWith(0x0a), budget);
     case 'coreml':
-      return messages(source, at, coreMlFields, 16 * BACK, beginsWithVersion);
+      return messages(source, at, coreMlFields, 16 * BACK, beginsWithVersion, budget);
     case 'graphdef': {
-      const graphs = await messages(source, at, graphDefFields, BACK, beginsWith(0x0a));
-      const saved = graphs.length > 0 ? await messages(source, at, savedModelFields, FAR_BACK, beginsWithVersion) : [];
+      const graphs = await messages(source, at, graphDefFields, BACK, beginsWith(0x0a), budget);
+      const saved =
+        graphs.length > 0 ? await messages(source, at, savedModelFields, FAR_BACK, beginsWithVersion, budget) : [];
       return [...saved, ...graphs];
     }
   }
@@ -161,8 +190,12 @@ const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes
 
 const isTextByte = (byte: number): boolean => (byte >= 0x20 && byte < 0x7f) || byte === 9 || byte === 10 || byte === 13;
 
+/** Longer texts are no networks. */
+const MAX_TEXT = 1 << 24;
+
 /** How far text reaches from `offset`. */
-export async function textLength(source: ByteSource, offset: number, most: number): Promise<number> {
+export async function textLength(source: ByteSource, offset: number, left: number): Promise<number> {
+  const most = Math.min(left, MAX_TEXT);
   for (let at = 0; at < most; at += 1 << 16) {
     const bytes = await source.read(offset + at, Math.min(1 << 16, most - at));
     const end = bytes.findIndex((byte) => !isTextByte(byte));
@@ -172,7 +205,8 @@ export async function textLength(source: ByteSource, offset: number, most: numbe
 }
 
 /** The text that `at` stands in, from the first field of a network in it. */
-async function textAround(source: ByteSource, at: number): Promise<readonly Span[]> {
+async function textAround(source: ByteSource, at: number, budget: SeekBudget): Promise<readonly Span[]> {
+  if (!budget.spendBytes(1 << 16)) return [];
   const from = Math.max(0, at - (1 << 16));
   const before = await source.read(from, at - from);
   let begin = before.length;
@@ -180,11 +214,15 @@ async function textAround(source: ByteSource, at: number): Promise<readonly Span
   const text = new TextDecoder('latin1').decode(before.subarray(begin));
   const first = /(name|input)\s*:\s*"/.exec(text)?.index ?? text.length;
   const offset = from + begin + first;
-  return offset > 0 ? [{ offset, length: await textLength(source, offset, source.size - offset) }] : [];
+  if (offset <= 0) return [];
+  const length = await textLength(source, offset, source.size - offset);
+  budget.spendBytes(length);
+  return [{ offset, length }];
 }
 
 /** The JSON header of safetensors, with its length in front, that names a type at `at`. */
-async function headerBefore(source: ByteSource, at: number): Promise<readonly Span[]> {
+async function headerBefore(source: ByteSource, at: number, budget: SeekBudget): Promise<readonly Span[]> {
+  if (!budget.spendBytes(4 * BACK)) return [];
   const from = Math.max(0, at - 4 * BACK);
   const before = await source.read(from, at - from);
   const view = new DataView(before.buffer, before.byteOffset, before.byteLength);
@@ -192,6 +230,7 @@ async function headerBefore(source: ByteSource, at: number): Promise<readonly Sp
     if (before[i] !== 0x7b || before[i + 1] !== 0x22 || view.getUint32(i - 4, true) !== 0) continue;
     const [offset, header] = [from + i - 8, view.getUint32(i - 8, true)];
     if (offset === 0 || header < 2 || from + i + header > source.size || header > 1 << 26) continue;
+    if (!budget.spendBytes(header)) return [];
     // Where the last tensor ends, there it ends.
     const text = new TextDecoder('latin1').decode(await source.read(from + i, header));
     const ends = [...text.matchAll(/"data_offsets"\s*:\s*\[\s*\d+\s*,\s*(\d+)/g)].map(([, end]) => Number(end));
